@@ -1,0 +1,71 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomUUID } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { systemCode } from './evidence-errors.ts'
+
+/** The key that signs the checkpoints of a gate. */
+export interface EvidenceKey {
+  readonly privateKey: KeyObject
+  /** First 8 hex digits of SHA-256 over the raw public key. */
+  readonly id: string
+}
+
+/**
+ * Reads the evidence key (`state/keys/evidence.key`, PKCS #8 PEM), or makes it at the first start: Ed25519, mode 0600.
+ * Two processes that start together end with the same key.
+ * @throws Error when others may read the file, or when it holds no Ed25519 key
+ */
+export async function loadEvidenceKey(path: string): Promise<EvidenceKey> {
+  try {
+    return await readKey(path)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const temporary = `${path}.${randomUUID()}.new`
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const file = await open(temporary, 'w', 0o600)
+  try {
+    await file.writeFile(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  try {
+    // link, unlike rename, does not replace a key that another process just made.
+    await link(temporary, path)
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+  } finally {
+    await unlink(temporary)
+  }
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+  return readKey(path)
+}
+
+async function readKey(path: string): Promise<EvidenceKey> {
+  const pem = await readFile(path)
+  const { mode } = await stat(path)
+  if ((mode & 0o077) !== 0) {
+    throw new Error(
+      `evidence key \`${path}\` has mode ${(mode & 0o777).toString(8)} (expected 600); run \`chmod 600\``,
+    )
+  }
+  let privateKey: KeyObject
+  try {
+    privateKey = createPrivateKey(pem)
+  } catch (cause) {
+    throw new Error(`evidence key \`${path}\` is not a PEM private key; restore it from a backup`, { cause })
+  }
+  const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
+  if (privateKey.asymmetricKeyType !== 'ed25519' || x === undefined) {
+    throw new Error(`evidence key \`${path}\` is \`${privateKey.asymmetricKeyType}\` (expected ed25519)`)
+  }
+  return { privateKey, id: hash('sha256', Buffer.from(x, 'base64url'), 'hex').slice(0, 8) }
+}

@@ -1,0 +1,96 @@
+import type { Answer, Era } from '../../call/call.ts'
+import { isJsonObject, type JsonObject } from '../../call/json.ts'
+import { JsonFault, scanJson, type ScanOptions } from '../../mcp/json-scan.ts'
+import { decodeMessage, EnvelopeFault, parseProven, type Message } from '../../mcp/jsonrpc.ts'
+import { UpstreamFailed, type UpstreamRequest } from '../../ports/upstream.ts'
+import type { UpstreamLimits } from './options.ts'
+
+/** What a server said when it was greeted. */
+export interface Handshake {
+  readonly era: Era
+  readonly protocolVersion: string
+  readonly serverInfo: JsonObject
+  readonly capabilities: JsonObject
+  readonly instructions: string | undefined
+}
+
+/** One request without its address. */
+export type Outgoing = Pick<UpstreamRequest, 'method' | 'head' | 'argsBytes' | 'meta' | 'onProgress'>
+
+/** A greeted server, on behalf of one session. Nothing of it is seen by another session, unless `shared`. */
+export interface Connection {
+  readonly handshake: Handshake
+  /** False once it cannot carry another request. */
+  readonly alive: boolean
+  /** @throws UpstreamFailed */
+  request(outgoing: Outgoing, signal: AbortSignal): Promise<Answer>
+  /** Ends it and what belongs to it. Never throws. */
+  close(): Promise<void>
+}
+
+/** What connecting needs to know beside the server's own options. */
+export interface ConnectContext {
+  readonly server: string
+  readonly limits: UpstreamLimits
+  readonly scan: ScanOptions
+  readonly clock: () => number
+  readonly clientInfo: JsonObject
+  /** Era to speak; undefined: ask. */
+  readonly era: Era | undefined
+  /** Told each time the server says that its tools changed. */
+  readonly onToolsChanged: () => void
+}
+
+/**
+ * Reads one message that a server sent.
+ * @throws UpstreamFailed `protocol` (ambiguous JSON, broken envelope) or `too_large` (over a cap)
+ */
+export function readMessage(bytes: Uint8Array, server: string, scan: ScanOptions): Message {
+  try {
+    return decodeMessage(scanJson(bytes, scan), bytes)
+  } catch (cause) {
+    if (cause instanceof JsonFault) {
+      const fault = cause.fault === 'bytes' ? 'too_large' : 'protocol'
+      throw new UpstreamFailed(fault, `server \`${server}\` sent a refused message: ${cause.message}`, {
+        cause,
+      })
+    }
+    if (cause instanceof EnvelopeFault) {
+      throw new UpstreamFailed('protocol', `server \`${server}\` sent a refused message: ${cause.message}`, {
+        cause,
+      })
+    }
+    throw cause
+  }
+}
+
+/** The answer inside a response. Result bytes stay as they came: they are proven, and what was checked is what is sent. */
+export function toAnswer(message: Message & { readonly kind: 'response' }, upstreamMs: number): Answer {
+  return { kind: message.outcome, bytes: message.body, value: parseObject(message.body), upstreamMs }
+}
+
+/** Parses proven bytes of an object. */
+export function parseObject(bytes: Uint8Array): JsonObject {
+  const value = parseProven(bytes)
+  if (!isJsonObject(value)) throw new TypeError('`bytes` must hold a JSON object')
+  return value
+}
+
+/** The fault that an aborted signal stands for: `timeout` when its reason is one, else `cancelled`. */
+export function abortedBy(signal: AbortSignal, server: string): UpstreamFailed {
+  const reason: unknown = signal.reason
+  if (reason instanceof Error && reason.name === 'TimeoutError') {
+    return new UpstreamFailed('timeout', `server \`${server}\` gave no answer in time`, { cause: reason })
+  }
+  return new UpstreamFailed('cancelled', `call to server \`${server}\` was cancelled`, { cause: reason })
+}
+
+/** Settles as the promise does, or rejects at once when the signal is aborted; the promise itself goes on. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal, server: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(abortedBy(signal, server))
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}

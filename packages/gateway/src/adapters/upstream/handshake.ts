@@ -1,0 +1,78 @@
+import type { Answer } from '../../call/call.ts'
+import { isJsonObject, member, stringMember, type Json, type JsonObject } from '../../call/json.ts'
+import { eraOf, LATEST_LEGACY, LATEST_MODERN, META, modernMeta } from '../../mcp/era.ts'
+import { UpstreamFailed } from '../../ports/upstream.ts'
+import type { Handshake } from './connection.ts'
+
+/** Longest instructions that are kept, in UTF-16 units; what is longer is left out whole. */
+const MAX_INSTRUCTIONS = 65_536
+
+/** Params of `initialize`. Roots are the one capability that the gate declares, and only when the operator set some. */
+export function initializeParams(clientInfo: JsonObject, roots: readonly string[] | undefined): JsonObject {
+  return {
+    protocolVersion: LATEST_LEGACY,
+    capabilities: roots === undefined ? {} : { roots: {} },
+    clientInfo,
+  }
+}
+
+/** Params of `server/discover`, the era probe. */
+export function discoverParams(clientInfo: JsonObject): JsonObject {
+  return { _meta: modernMeta(clientInfo, {}) }
+}
+
+/**
+ * What a legacy server said to `initialize`.
+ * @throws UpstreamFailed `protocol` when it refused or chose a version that the gate does not speak
+ */
+export function readInitialize(answer: Answer, server: string): Handshake {
+  if (answer.kind === 'error') {
+    throw new UpstreamFailed(
+      'protocol',
+      `server \`${server}\` refused initialize with code ${codeOf(answer)}`,
+    )
+  }
+  const protocolVersion = stringMember(answer.value, 'protocolVersion')
+  if (protocolVersion === undefined || eraOf(protocolVersion) !== 'legacy') {
+    throw new UpstreamFailed(
+      'protocol',
+      `server \`${server}\` chose a protocol version that the gate does not speak`,
+    )
+  }
+  return {
+    era: 'legacy',
+    protocolVersion,
+    serverInfo: objectOr(member(answer.value, 'serverInfo')),
+    capabilities: objectOr(member(answer.value, 'capabilities')),
+    instructions: instructionsOf(answer.value),
+  }
+}
+
+/** What a modern server said to `server/discover`; undefined: not a modern server that the gate can speak to. */
+export function readDiscover(answer: Answer): Handshake | undefined {
+  if (answer.kind === 'error') return undefined
+  const versions = member(answer.value, 'supportedVersions')
+  if (!Array.isArray(versions) || !versions.includes(LATEST_MODERN)) return undefined
+  const meta = objectOr(member(answer.value, '_meta'))
+  return {
+    era: 'modern',
+    protocolVersion: LATEST_MODERN,
+    serverInfo: objectOr(member(meta, META.serverInfo)),
+    capabilities: objectOr(member(answer.value, 'capabilities')),
+    instructions: instructionsOf(answer.value),
+  }
+}
+
+/** The code of an error answer. */
+export function codeOf(answer: Answer): Json {
+  return member(answer.value, 'code') ?? null
+}
+
+function objectOr(value: Json | undefined): JsonObject {
+  return isJsonObject(value) ? value : {}
+}
+
+function instructionsOf(value: JsonObject): string | undefined {
+  const instructions = stringMember(value, 'instructions')
+  return instructions !== undefined && instructions.length <= MAX_INSTRUCTIONS ? instructions : undefined
+}

@@ -1,0 +1,145 @@
+import type { JsonObject } from './json.ts'
+import type { Judgement, Refusal, Target } from './refusal.ts'
+
+export type { Target } from './refusal.ts'
+
+/** legacy = protocol versions with `initialize` (<= 2025-11-25), modern = per-request metadata (2026-07-28). */
+export type Era = 'legacy' | 'modern'
+
+/** Methods that run through the pipeline as calls; everything else the gate answers itself or refuses. */
+export type CallMethod = 'tools/call' | 'resources/read' | 'prompts/get'
+
+/** Operator's class of a tool. Set by the operator, never by the server: its annotations are untrusted. */
+export type ToolClass = 'read' | 'write' | 'destructive' | 'egress' | 'memory' | 'poll'
+
+/** Where the host asked: `/mcp` with prefixed names, or `/mcp/<server>` with bare ones. */
+export interface Endpoint {
+  /** Undefined on the aggregated `/mcp`. */
+  readonly server: string | undefined
+  /** Canonical URI of the endpoint: the audience that a token must name (RFC 8707). */
+  readonly resource: string
+}
+
+/** Who speaks on the wire, before anyone is authenticated. */
+export interface Caller {
+  /** Socket address, or the right-most untrusted hop behind a trusted proxy. */
+  readonly peer: string
+  /** Bearer token as received; undefined when there was none. Never recorded, never sent upstream. */
+  readonly token: string | undefined
+  readonly endpoint: Endpoint
+}
+
+/** Row 0: parsed, unambiguous, not yet trusted in any way. */
+export interface ReceivedCall {
+  /** Call id and evidence id (call/id.ts). */
+  readonly id: string
+  /** Milliseconds since the epoch. */
+  readonly receivedAt: number
+  readonly caller: Caller
+  /** JSON-RPC id that the host gave: unique to its connection at best, never a key across callers. */
+  readonly requestId: string | number
+  readonly era: Era
+  readonly protocolVersion: string
+  readonly method: CallMethod
+  /** Name of the tool or prompt as the host wrote it, or the resource's URI. */
+  readonly requested: string
+  /** Parsed arguments; an empty object when there were none. */
+  readonly args: JsonObject
+  /** The received bytes of `arguments`, proven unambiguous by the scanner; what is sent is what was checked. */
+  readonly argsBytes: Uint8Array
+  /** False when a number in the arguments does not survive parse and stringify by value. */
+  readonly exactNumbers: boolean
+  /** `_meta` of the host without the members that belong to the gate. */
+  readonly meta: JsonObject
+  /** W3C trace id of the host, when it sent a valid traceparent. */
+  readonly traceId: string | undefined
+  /** Told the params of each progress notification; undefined when the host asked for none. */
+  readonly onProgress: ((params: JsonObject) => void) | undefined
+}
+
+export interface Actor {
+  readonly id: string
+  readonly type: 'agent' | 'human' | 'service'
+}
+
+/** What the caller's token proved (ARCHITECTURE.md section 3: actor, subject, tenant). */
+export interface Principal {
+  readonly actor: Actor
+  readonly subject: string
+  readonly tenant: string
+  readonly clientId: string
+  readonly grants: readonly string[]
+  readonly token: {
+    readonly iss: string
+    readonly jtiHash: string
+    readonly exp: number
+    readonly iat: number
+  }
+}
+
+/** (tenant, actor, subject, client_id, sid) by its hash, and what the gate remembers of it. */
+export interface Session {
+  readonly id: string
+  /** Calls of this session so far, this one included. */
+  readonly calls: number
+  readonly labels: readonly string[]
+}
+
+/** Row 1. */
+export interface IdentifiedCall extends ReceivedCall {
+  readonly principal: Principal
+  readonly session: Session
+  /** Inbound W3C trace id, else the session's id. */
+  readonly chain: string
+}
+
+/** Checks a value against a tool's pinned schema. */
+export interface ArgumentCheck {
+  validate(value: unknown): { pointer: string; keyword: string; expected: string } | null
+}
+
+/** Row 2. */
+export interface ResolvedCall extends IdentifiedCall {
+  readonly target: Target
+  readonly class: ToolClass
+  readonly labels: readonly string[]
+  /** SHA-256 (hex) of the pinned canonical definition; undefined for resources and prompts. */
+  readonly digest: string | undefined
+  /** Undefined for resources and prompts, whose parameters the protocol types. */
+  readonly schema: ArgumentCheck | undefined
+}
+
+/** Row 5: arguments fit the tool's own pinned schema, strictly. */
+export interface ParsedCall extends ResolvedCall {
+  readonly parsed: true
+}
+
+/** Row 6. */
+export interface AuthorizedCall extends ParsedCall, Judgement {}
+
+/** Row 10. INVARIANT: forward takes nothing less, so no path reaches an upstream without a durable intent. */
+export interface RecordedCall extends AuthorizedCall {
+  readonly recorded: 'intent' | 'outcome-only'
+}
+
+/** What the server said, proven unambiguous. */
+export interface Answer {
+  readonly kind: 'result' | 'error'
+  /** The received bytes of `result` or `error`. */
+  readonly bytes: Uint8Array
+  readonly value: JsonObject
+  readonly upstreamMs: number
+}
+
+/** Row 11. */
+export interface AnsweredCall extends RecordedCall {
+  readonly answer: Answer
+}
+
+/** How a call ended. `unknown`: it was sent and nobody can say whether it took effect. */
+export type Outcome =
+  | { readonly kind: 'answered'; readonly answer: Answer }
+  | { readonly kind: 'refused' | 'failed' | 'cancelled' | 'unknown'; readonly refusal: Refusal }
+
+/** A call at any height of its growth, as settle and the record see it. */
+export type GrowingCall = ReceivedCall & Partial<Omit<AnsweredCall, keyof ReceivedCall>>

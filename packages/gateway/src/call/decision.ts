@@ -1,0 +1,20 @@
+/** What policy says of one call. Order: deny before allow; only `allow` grants (ARCHITECTURE.md section 3). */
+export type Effect = 'allow' | 'deny'
+
+/** A rule that could not be evaluated. An erroring deny rule applies, an erroring allow rule does not grant. */
+export interface RuleError {
+  readonly rule: string
+  readonly message: string
+}
+
+/** The answer of policy, as it stands in the record. */
+export interface Decision {
+  readonly effect: Effect
+  /** Why: a matched rule, or the default. */
+  readonly reason: 'rule' | 'rule_error' | 'no_rule_allows'
+  /** Ids of the rules that matched and were enforced, in file order. */
+  readonly rules: readonly string[]
+  /** Ids of the rules in `mode: observe` that would have matched. */
+  readonly observed: readonly string[]
+  readonly errors: readonly RuleError[]
+}

@@ -1,0 +1,29 @@
+import { formatProblem } from '../config/problem.ts'
+import { loadConfig } from '../config/load.ts'
+import { configPath } from './locate.ts'
+import { print, printJson } from './output.ts'
+import { checkPolicyFiles, pinnedTools } from './policy.ts'
+import type { World } from './world.ts'
+
+/** `callgate check`: the configuration and the policy files that it names, every problem with file, line and column. */
+export async function check(
+  world: World,
+  options: { config?: string; strict?: boolean; json?: boolean },
+): Promise<number> {
+  const path = configPath(world.env, options.config)
+  const loaded = loadConfig(path, { env: world.env, strict: options.strict ?? false })
+  const policy =
+    loaded.config === undefined
+      ? undefined
+      : await checkPolicyFiles(loaded.config.policy.files, await pinnedTools(world, loaded.config))
+  const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? [])]
+  const warnings = policy?.warnings ?? []
+  if (options.json === true) {
+    printJson({ ok: problems.length === 0, problems, warnings })
+  } else {
+    for (const problem of problems) print(formatProblem(problem))
+    for (const warning of warnings) print(`warning: ${formatProblem(warning)}`)
+    if (problems.length === 0) print(`${path}: no problems`)
+  }
+  return problems.length === 0 ? 0 : 1
+}

@@ -1,0 +1,144 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { classifier } from '../config/classify.ts'
+import type { GatewayConfig } from '../config/declaration.ts'
+import { type Problem, formatProblem } from '../stages/policy/problem.ts'
+import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
+import { runGolden } from '../stages/policy/golden.ts'
+import { type PolicyCheck, checkPolicy, loadPolicyFiles, readPolicyFiles } from '../stages/policy/load.ts'
+import type { PolicyTool } from '../stages/policy/rule-index.ts'
+import { configPath, requireConfig } from './locate.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import type { World } from './world.ts'
+
+/** Longest call file, in bytes. */
+const MAX_CALL_BYTES = 1024 * 1024
+
+/** Checks policy files against the tools that are pinned in a state folder; undefined tools: none known. */
+export async function checkPolicyFiles(
+  files: readonly string[],
+  tools: readonly PolicyTool[] | undefined,
+): Promise<PolicyCheck> {
+  const read = await readPolicyFiles(files)
+  if ('problems' in read) return { problems: read.problems, warnings: [] }
+  return checkPolicy(read.files, tools)
+}
+
+/** The tools that are approved on the state folder of a configuration, as policy sees them; undefined when none ever were. */
+export async function pinnedTools(world: World, config: GatewayConfig): Promise<PolicyTool[] | undefined> {
+  const path = join(config.state, 'pins.json')
+  if (!existsSync(path)) return undefined
+  const servers = await world.pins(path)
+  return Object.entries(servers).flatMap(([server, { pins }]) => {
+    const classify = classifier(config.servers[server]?.tools ?? {})
+    return Object.entries(pins).map(([name, { definition }]) => ({
+      server,
+      name,
+      definition,
+      ...classify(name),
+    }))
+  })
+}
+
+/** `callgate policy check [FILES]`: exit 0 when sound, 1 when not. */
+export async function policyCheck(
+  world: World,
+  files: readonly string[],
+  options: { config?: string; json?: boolean },
+): Promise<number> {
+  const config =
+    files.length === 0 || options.config !== undefined
+      ? requireConfig(world.env, configPath(world.env, options.config))
+      : undefined
+  const tools = config === undefined ? undefined : await pinnedTools(world, config)
+  const found = await checkPolicyFiles(files.length === 0 ? (config?.policy.files ?? []) : files, tools)
+  report(found, options.json)
+  return found.problems.length === 0 ? 0 : 1
+}
+
+function report({ problems, warnings }: PolicyCheck, json: boolean | undefined): void {
+  if (json === true) return printJson({ ok: problems.length === 0, problems, warnings })
+  for (const problem of problems) print(formatProblem(problem))
+  for (const warning of warnings) print(`warning: ${formatProblem(warning)}`)
+  if (problems.length === 0) print('no problems')
+}
+
+/** `callgate policy test GOLDEN...`: exit 0 when every case came to what it expects. */
+export async function policyTest(
+  golden: readonly string[],
+  options: { policy?: readonly string[]; json?: boolean },
+): Promise<number> {
+  const policy = await readPolicyFiles(options.policy ?? [])
+  const read = await readPolicyFiles(golden)
+  if ('problems' in policy) throw unreadable(policy.problems)
+  if ('problems' in read) throw unreadable(read.problems)
+  const results = read.files.map((file) => ({ file: file.file, ...runGolden(file, policy.files) }))
+  let failed = 0
+  let passed = 0
+  for (const { file, cases, problems } of results) {
+    failed += problems.length
+    for (const problem of problems) if (options.json !== true) print(formatProblem(problem))
+    for (const { title, line, passed: ok, got, expected } of cases) {
+      if (ok) passed++
+      else failed++
+      if (options.json === true) printJson({ file, line, title, passed: ok, got, expected })
+      else
+        print(
+          ok
+            ? `ok ${title}`
+            : `FAILED ${file}:${line} ${title}: got ${JSON.stringify({ effect: got.effect, rules: got.rules })}, expected ${JSON.stringify(expected)}`,
+        )
+    }
+  }
+  if (options.json !== true) print(`${passed} passed, ${failed} failed`)
+  return failed === 0 && passed > 0 ? 0 : 1
+}
+
+function unreadable(problems: readonly Problem[]): CommandFailed {
+  return new CommandFailed(problems.map(formatProblem).join('\n'))
+}
+
+/**
+ * `callgate policy eval`: judges one call without running it. Exit 0 whatever the effect.
+ * @throws CommandFailed when the policy or the call file cannot be used
+ */
+export async function policyEval(
+  world: World,
+  options: { policy?: readonly string[]; call: string; config?: string; json?: boolean },
+): Promise<void> {
+  const config =
+    options.policy === undefined ? requireConfig(world.env, configPath(world.env, options.config)) : undefined
+  const tools = (config === undefined ? undefined : await pinnedTools(world, config)) ?? []
+  const loaded = await loadPolicyFiles(options.policy ?? config?.policy.files ?? [])
+  if ('problems' in loaded) throw unreadable(loaded.problems)
+  loaded.set.recheck(tools)
+  const read = readCall(callFile(options.call), tools)
+  if ('message' in read) throw new CommandFailed(`${options.call}: ${read.message}`)
+  const found = evaluateCall(loaded.set, read.call, world.now())
+  if (options.json === true) return printJson(found)
+  print(`${found.effect} (${found.reason})${found.rules.length === 0 ? '' : ` by ${found.rules.join(', ')}`}`)
+  for (const [path, value] of Object.entries(found.facts)) print(`  ${path} = ${JSON.stringify(value)}`)
+  for (const { rule, message } of found.errors) print(`  error in ${rule}: ${message}`)
+}
+
+function callFile(path: string): unknown {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (cause) {
+    throw new CommandFailed(`${path}: cannot be read`, {
+      fix: 'name a JSON file with server, tool and arguments',
+      cause,
+    })
+  }
+  if (bytes.length > MAX_CALL_BYTES)
+    throw new CommandFailed(`${path}: is larger than ${MAX_CALL_BYTES} bytes`)
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch (cause) {
+    throw new CommandFailed(
+      `${path}: is not JSON (${cause instanceof Error ? cause.message : 'unreadable'})`,
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,180 @@
+import { Command } from 'commander'
+import { CommandFailed } from './output.ts'
+import type { World } from './world.ts'
+
+const JSON_FLAG = ['--json', 'print JSON for machines'] as const
+const CONFIG = [
+  '-c, --config <file>',
+  'callgate.yaml; default: that of the gate on this state folder, else the usual places',
+] as const
+
+/** Every command of `callgate`; each loads its own file when it runs. */
+export function createProgram(world: World, version: string): Command {
+  const program = new Command('callgate')
+    .description('The control point between AI agents and MCP tool servers.')
+    .version(version)
+    .showHelpAfterError('(see `callgate --help`)')
+    .exitOverride()
+
+  program
+    .command('start')
+    .description('run the gate')
+    .option(...CONFIG)
+    .option(
+      '--strict',
+      'refuse what is meant for development: dev issuer, first-use approval, keys over plain HTTP',
+    )
+    .option('--quickstart', 'print calls to paste once it is ready')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate start --config callgate.yaml --strict')
+    .action(async (options) => (await import('./start.ts')).start(world, options))
+
+  program
+    .command('demo')
+    .description(
+      'show an allowed call, a denied SSRF, a denied bulk change and a changed tool, each with its record',
+    )
+    .option(...JSON_FLAG)
+    .action(async (options) => (await import('./demo.ts')).demo(world, options))
+
+  program
+    .command('tail')
+    .description('print one line a call as it happens')
+    .option('-n, --lines <count>', 'lines of the past', '10')
+    .option('--no-follow', 'print what is there and end')
+    .option(...JSON_FLAG)
+    .action(async (options) => (await import('./tail.ts')).tail(world, options))
+
+  program
+    .command('explain')
+    .description('say who called what, for whom, what was decided, why, and what to do')
+    .argument('<id>', 'evidence id, as a refusal names it')
+    .option(...JSON_FLAG)
+    .action(async (id, options) => (await import('./explain.ts')).explain(world, id, options))
+
+  program
+    .command('check')
+    .description('check the configuration and its policy files')
+    .option(...CONFIG)
+    .option('--strict', 'check as `start --strict` would')
+    .option(...JSON_FLAG)
+    .action(async (options) => exit(await (await import('./check.ts')).check(world, options)))
+
+  const policy = program.command('policy').description('check, test and try policy')
+  policy
+    .command('check')
+    .description('check policy files against the pinned tools')
+    .argument('[files...]', 'policy files; default: those of the configuration')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(async (files, options) =>
+      exit(await (await import('./policy.ts')).policyCheck(world, files, options)),
+    )
+  policy
+    .command('test')
+    .description('run golden files: policy, `---`, calls with what they must come to')
+    .argument('<golden...>', 'golden files')
+    .option(
+      '--policy <file...>',
+      'policy files that the cases are judged by, beside the policy in the golden file',
+    )
+    .option(...JSON_FLAG)
+    .action(async (golden, options) => exit(await (await import('./policy.ts')).policyTest(golden, options)))
+  policy
+    .command('eval')
+    .description('judge one call without running it')
+    .option('--policy <file...>', 'policy files; default: those of the configuration')
+    .requiredOption('--call <file>', 'JSON with server, tool, arguments and, if wanted, ctx and actor')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate policy eval --policy policy.yaml --call call.json --json')
+    .action(async (options) => (await import('./policy.ts')).policyEval(world, options))
+
+  const token = program.command('token').description('tokens of the development issuer')
+  token
+    .command('mint')
+    .description('mint a token for the gate that runs here')
+    .option(...CONFIG)
+    .option('--server <id>', 'for /mcp/<id> alone; default: the whole gate')
+    .option('--subject <sub>', 'on whose behalf', 'you')
+    .option('--client <id>', 'which client, and so which actor', 'cli')
+    .option('--scope <scope>', 'grants, separated by spaces; wildcards are refused by the gate', 'quickstart')
+    .option('--lifetime <seconds>', 'the gate refuses more than 600', '600')
+    .option('--once', 'a token that opens one call only')
+    .option('--sid <id>', 'session id')
+    .option(...JSON_FLAG)
+    .action(async (options) => (await import('./token-mint.ts')).tokenMint(world, options))
+
+  const servers = program.command('servers').description('the catalogue: what is approved and what waits')
+  servers
+    .command('list', { isDefault: true })
+    .description('list servers, approved tools and waiting changes with their diffs')
+    .option(...JSON_FLAG)
+    .action(async (options) => (await import('./servers.ts')).serversList(world, options))
+  servers
+    .command('approve')
+    .description('approve the definitions that wait now, by their digests')
+    .argument('<server>')
+    .argument('[tool]', 'default: all of the server')
+    .option(...JSON_FLAG)
+    .action(async (server, tool, options) =>
+      (await import('./servers.ts')).serversApprove(world, server, tool, options),
+    )
+
+  program
+    .command('connect')
+    .description(
+      'stdio line for a host: mints and renews its own token and relays to the gate that runs here',
+    )
+    .option('--state <folder>', 'state folder of the gate')
+    .option('--server <id>', 'connect to /mcp/<id>, with bare names, resources and prompts')
+    .option('--client <id>', 'which client, and so which actor', 'connect')
+    .option('--subject <sub>', 'on whose behalf', 'you')
+    .option('--scope <scope>', 'grants, separated by spaces', 'quickstart')
+    .option('--token-life <seconds>', 'life of each token, from 5 to 600', '300')
+    .action(async (options) => (await import('./connect.ts')).connect(world, options))
+
+  const evidence = program.command('evidence').description('the log of record')
+  evidence
+    .command('verify')
+    .description('recompute the whole log; exit 0 when it holds, 1 when not')
+    .argument('[folder]', 'log folder; default: this node of the state folder')
+    .option(
+      '--key <vkey>',
+      'verifier key or a file with it; default: the one beside the log, which proves only that nobody changed one without the other',
+    )
+    .option(...JSON_FLAG)
+    .action(async (folder, options) =>
+      exit(await (await import('./evidence.ts')).evidenceVerify(world, folder, options)),
+    )
+  evidence
+    .command('show')
+    .description('show the records of one call, or the last ones')
+    .argument('[id]', 'evidence id')
+    .option('--last <count>', 'how many, when no id is given', '20')
+    .option(...JSON_FLAG)
+    .action(async (id, options) => (await import('./evidence.ts')).evidenceShow(world, id, options))
+
+  return program
+}
+
+/** Runs a command line. @returns the exit code: 0, 1 for a command that failed, 2 for a wrong command line */
+export async function runProgram(program: Command, argv: readonly string[]): Promise<number> {
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    if (error instanceof CommandFailed) {
+      process.stderr.write(`callgate: ${error.message}\n`)
+      return error.exitCode
+    }
+    if (error instanceof Error && 'code' in error && String(error.code).startsWith('commander.')) {
+      return 'exitCode' in error && error.exitCode === 0 ? 0 : 2
+    }
+    throw error
+  }
+}
+
+function exit(code: number): void {
+  process.exitCode = code
+}

@@ -1,0 +1,96 @@
+import { judgeHost, stripHost } from '../net/address.ts'
+import { addressOf, isPrivateRange, isWithin } from './address.ts'
+import type { DeclaredConfig } from './declaration.ts'
+import { isUrl } from './forms.ts'
+import type { ConfigPath } from './problem.ts'
+import { formatPath } from './problem.ts'
+
+/** A rule between several values, or of strict mode, that does not hold. */
+export interface Finding {
+  readonly path: ConfigPath
+  readonly message: string
+}
+
+/** Checks what one value alone cannot tell, and with `strict` refuses what is meant for development. */
+export function check(config: DeclaredConfig, strict: boolean): Finding[] {
+  return [...checkListener(config), ...checkIssuers(config, strict), ...checkServers(config, strict)]
+}
+
+function checkListener({ listener }: DeclaredConfig): Finding[] {
+  if (listener.headersTimeoutMs <= listener.requestTimeoutMs) return []
+  const message = `is \`${listener.headersTimeoutMs}\`, longer than \`listener.requestTimeoutMs\` (\`${listener.requestTimeoutMs}\`); headers are part of the request`
+  return [finding(['listener', 'headersTimeoutMs'], message)]
+}
+
+function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] {
+  const findings: Finding[] = []
+  const seen = new Map<string, number>()
+  for (const [index, issuer] of identity.issuers.entries()) {
+    const path = ['identity', 'issuers', index] as const
+    const first = seen.get(issuer.issuer)
+    if (first !== undefined)
+      findings.push(finding([...path, 'issuer'], `is \`identity.issuers[${first}].issuer\` again; keep one`))
+    seen.set(issuer.issuer, first ?? index)
+    if (issuer.dev && issuer.jwks !== undefined) {
+      findings.push(
+        finding(
+          [...path, 'jwks'],
+          'goes with `dev: true`, whose keys lie in <state>/keys; remove one of the two',
+        ),
+      )
+    }
+    if (!issuer.dev && issuer.jwks === undefined) {
+      findings.push(finding([...path, 'jwks'], 'is missing (expected a file path or an https URL)'))
+    }
+    if (!strict) continue
+    if (issuer.dev)
+      findings.push(
+        finding([...path, 'dev'], 'is `true`, which --strict refuses; name the issuer of your company'),
+      )
+    if (issuer.jwks !== undefined && isUrl(issuer.jwks) && !issuer.jwks.startsWith('https:')) {
+      findings.push(
+        finding([...path, 'jwks'], `is \`${issuer.jwks}\`, which --strict refuses; use https or a file`),
+      )
+    }
+  }
+  return findings
+}
+
+function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
+  const findings: Finding[] = []
+  for (const [id, server] of Object.entries(servers)) {
+    const path = ['servers', id] as const
+    if (strict && server.approve === 'first-use') {
+      findings.push(
+        finding(
+          [...path, 'approve'],
+          'is `first-use`, which --strict refuses; use `manual` and `callgate servers approve`',
+        ),
+      )
+    }
+    if (server.transport === 'http') {
+      const why = unreachable(server.url, server.network)
+      if (why !== undefined) findings.push(finding([...path, 'url'], why))
+    }
+  }
+  return findings
+}
+
+/** Why a host written into the URL may not be reached. Other names are judged when they are resolved. */
+function unreachable(url: string, network: readonly string[]): string | undefined {
+  const host = stripHost(new URL(url).hostname)
+  const judged = judgeHost(host)
+  // INVARIANT: no `network` opens the way to a metadata service, not even a range that holds its address.
+  if (judged.isLinkLocal)
+    return `is at \`${host}\`, a link-local address or metadata service, which no server may be`
+  const address = addressOf(host === 'localhost' ? '127.0.0.1' : host)
+  if (!judged.isPrivate || address === undefined || isWithin(address, network)) return undefined
+  const range = `${address.toNormalizedString()}/${address.kind() === 'ipv4' ? 32 : 128}`
+  return isPrivateRange(range)
+    ? `is at \`${host}\`, an address of your own network; allow it by \`network: [${range}]\``
+    : `is at \`${host}\`, an address of no network that a server could be in`
+}
+
+function finding(path: ConfigPath, message: string): Finding {
+  return { path, message: `\`${formatPath(path)}\` ${message}` }
+}

@@ -1,0 +1,342 @@
+import { z } from 'zod'
+import { isLoopbackHost } from './address.ts'
+import {
+  WHOLE,
+  cidr,
+  isKeySource,
+  isOrigin,
+  isPublicUrl,
+  isServerUrl,
+  ownCidr,
+  path,
+  text,
+  word,
+} from './forms.ts'
+
+// zod would otherwise probe for code generation, which this process forbids.
+z.config({ jitless: true })
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Signature algorithms that may be allowed. Symmetric ones and `none` are not in the list. Source: RFC 8725 section 3.1. */
+export const algorithms = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+  'PS256',
+  'PS384',
+  'PS512',
+  'RS256',
+  'RS384',
+  'RS512',
+] as const
+
+function duration(defaultMs: number, atLeast: number, atMost: number): z.ZodDefault<z.ZodInt> {
+  return z.int().min(atLeast).max(atMost).default(defaultMs)
+}
+
+const listener = z.strictObject({
+  host: text(
+    '`127.0.0.1`, `::1` or `localhost`: plain HTTP stays on loopback, a proxy on this machine brings TLS',
+    isLoopbackHost,
+  )
+    .default('127.0.0.1')
+    .describe(
+      'Address to listen on. The listener speaks plain HTTP, so it stays on loopback; a proxy on the same machine brings TLS.',
+    ),
+  port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8420)
+    .describe('TCP port; 0 takes a free one. The environment variable CALLGATE_PORT overrides it.'),
+  publicUrl: text('an https origin without path such as `https://gate.example`', isPublicUrl)
+    .exactOptional()
+    .describe(
+      'Origin under which hosts reach the gate through a proxy. Tokens must then be meant for it (RFC 8707). Plain http on loopback only.',
+    ),
+  allowedHosts: z
+    .array(
+      word('a host name in lower case, with a port or without', /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/),
+    )
+    .max(64)
+    .default([])
+    .describe(
+      'Host headers that are accepted beside those of the listener itself and of publicUrl; there are no wildcards (DNS rebinding, CVE-2025-66414).',
+    ),
+  allowedOrigins: z
+    .array(text('a web origin such as `https://console.example`', isOrigin))
+    .max(64)
+    .default([])
+    .describe('Web origins that may call the gate from a browser; there are no wildcards.'),
+  trustedProxies: z
+    .array(cidr)
+    .max(64)
+    .default([])
+    .describe('Ranges of proxies whose X-Forwarded-For is believed when the peer of a caller is told.'),
+  maxConnections: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(1024)
+    .describe('Open connections at a time; more are closed at once.'),
+  headersTimeoutMs: duration(10_000, 100, 60_000).describe(
+    'Milliseconds until the headers of a request must be there.',
+  ),
+  requestTimeoutMs: duration(30_000, 100, 300_000).describe(
+    'Milliseconds until a whole request must be there.',
+  ),
+  idleTimeoutMs: duration(60_000, 100, 3_600_000).describe(
+    'Milliseconds after which a connection without a request is closed.',
+  ),
+  maxRequestBytes: z
+    .int()
+    .min(KIB)
+    .max(8 * MIB)
+    .default(MIB)
+    .describe('Longest request body in bytes.'),
+  maxHeaderBytes: z
+    .int()
+    .min(4 * KIB)
+    .max(64 * KIB)
+    .default(16 * KIB)
+    .describe('Longest request head in bytes.'),
+})
+
+const issuer = z.strictObject({
+  issuer: z.string().min(1).max(1024).describe('The `iss` claim of its tokens, letter by letter.'),
+  jwks: text('a file path or an https URL', isKeySource)
+    .exactOptional()
+    .describe(
+      'Where its public keys are: the path of a JWK set, or an https URL (plain http on loopback, refused by --strict). Required unless dev is true.',
+    ),
+  tenantClaim: z
+    .string()
+    .min(1)
+    .max(128)
+    .exactOptional()
+    .describe(
+      'Claim that names the tenant of a caller. Without it every caller belongs to the tenant `default`.',
+    ),
+  dev: z
+    .boolean()
+    .default(false)
+    .describe('The issuer of `callgate token mint`, with its keys in <state>/keys. Refused by --strict.'),
+})
+
+const identity = z.strictObject({
+  issuers: z.array(issuer).min(1).max(64).describe('Issuers whose tokens are accepted.'),
+  algorithms: z
+    .array(z.enum(algorithms))
+    .min(1)
+    .default(['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'])
+    .describe('Signature algorithms that are accepted.'),
+  maxTokenLifeS: z
+    .int()
+    .min(1)
+    .max(600)
+    .default(600)
+    .describe(
+      'Longest accepted life of a token (exp - iat) in seconds; it cannot be raised. Source: playbook Play 2.',
+    ),
+  clockSkewS: z
+    .int()
+    .min(0)
+    .max(60)
+    .default(30)
+    .describe('Seconds by which the clocks of issuer and gate may differ.'),
+  replay: z
+    .enum(['once', 'session'])
+    .default('once')
+    .describe('How often a token may be used: once, or by one session until it expires.'),
+  missesPerPeer: z
+    .strictObject({
+      perSecond: z
+        .int()
+        .min(1)
+        .max(10_000)
+        .default(50)
+        .describe('Tokens per second and peer in the long run.'),
+      burst: z.int().min(1).max(100_000).default(100).describe('Tokens of one peer at once.'),
+    })
+    .prefault({})
+    .describe('How many tokens not seen before one peer may have checked: each costs a signature check.'),
+  actors: z
+    .record(
+      z.string().min(1).max(256),
+      z.strictObject({ type: z.enum(['agent', 'human', 'service']).describe('What the actor is.') }),
+    )
+    .default({})
+    .describe('Known actors by id. An actor that is not listed counts as an agent.'),
+})
+
+const tool = z.strictObject({
+  class: z
+    .enum(['read', 'write', 'destructive', 'egress', 'memory', 'poll'])
+    .default('write')
+    .describe(
+      "What the tool does, in the operator's judgement; the annotations of a server are not believed.",
+    ),
+  labels: z
+    .array(word('a word of at most 32 letters, digits, `_` and `-` in lower case', /^[a-z][a-z0-9_-]{0,31}$/))
+    .max(16)
+    .default([])
+    .describe('Words that policy rules can read as `tool.labels`.'),
+})
+
+const serverEntry = z.strictObject({
+  command: z
+    .array(z.string().max(32_768))
+    .min(1)
+    .max(256)
+    .refine((argv) => argv[0] !== '', 'a list that begins with a program')
+    .exactOptional()
+    .describe(
+      'Program and arguments of a server that speaks stdio; no shell reads them. `{state}` stands for the state folder. Either command or url.',
+    ),
+  env: z
+    .record(word('a name of letters, digits and `_`', /^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768))
+    .exactOptional()
+    .describe(
+      'Environment of the program beside a few harmless variables; nothing else is inherited. `{state}` in a value stands for the state folder. Only with command.',
+    ),
+  cwd: path
+    .exactOptional()
+    .describe('Folder in which the program runs. Default: the folder of this file. Only with command.'),
+  shared: z
+    .boolean()
+    .exactOptional()
+    .describe('One process for all sessions instead of one for each. Default false. Only with command.'),
+  url: text('an https URL without user, password and fragment; plain http on loopback only', isServerUrl)
+    .exactOptional()
+    .describe(
+      'Endpoint of a server that speaks Streamable HTTP; plain http on loopback only. Either command or url.',
+    ),
+  network: z
+    .array(ownCidr)
+    .max(16)
+    .exactOptional()
+    .describe(
+      'Private ranges that this server may live in; loopback too must be named. Metadata addresses are never reached. Only with url.',
+    ),
+  era: z
+    .enum(['auto', 'legacy', 'modern'])
+    .default('auto')
+    .describe(
+      'Protocol era of the server: legacy has initialize, modern has metadata in each request; auto finds out.',
+    ),
+  roots: z
+    .array(path)
+    .max(64)
+    .default([])
+    .describe('Folders that the server is told as its roots. Roots of hosts are never passed on.'),
+  approve: z
+    .enum(['manual', 'first-use'])
+    .default('manual')
+    .describe(
+      'Who approves tools seen for the first time: a person, or nobody (first-use, refused by --strict).',
+    ),
+  timeoutMs: duration(60_000, 100, 3_600_000).describe('Milliseconds until a call without an answer ends.'),
+  tools: z
+    .record(word('a tool name, or a glob with `*` and `?`', /^[A-Za-z0-9_./*?-]{1,128}$/), tool)
+    .default({})
+    .describe(
+      'Class and labels of tools, by name or glob; an exact name wins over a glob, an earlier glob over a later one.',
+    ),
+})
+
+/** Tells stdio and HTTP servers apart: exactly one of `command` and `url`, and only the keys that go with it. */
+const server = serverEntry
+  .superRefine((entry, context) => {
+    if ((entry.command === undefined) === (entry.url === undefined)) {
+      context.addIssue({ code: 'custom', message: 'needs exactly one of `command` and `url`', params: WHOLE })
+    }
+    const foreign = entry.command === undefined ? (['env', 'cwd', 'shared'] as const) : (['network'] as const)
+    for (const key of foreign) {
+      if (entry[key] === undefined) continue
+      const message =
+        entry.command === undefined
+          ? 'goes with `command`, not with `url`'
+          : 'goes with `url`, not with `command`'
+      context.addIssue({ code: 'custom', path: [key], message, params: WHOLE })
+    }
+  })
+  .transform(({ command, env, cwd, shared, url, network, ...common }) => {
+    if (command !== undefined) {
+      return {
+        transport: 'stdio' as const,
+        command,
+        env: env ?? {},
+        cwd: cwd ?? '.',
+        shared: shared ?? false,
+        ...common,
+      }
+    }
+    return { transport: 'http' as const, url: url ?? '', network: network ?? [], ...common }
+  })
+
+/** callgate.yaml, declared once: types, defaults, JSON Schema, reference page and messages are made from this. */
+export const declaration = z.strictObject({
+  listener: listener.prefault({}).describe('Where hosts reach the gate.'),
+  identity: identity.describe('Whose tokens are accepted, and how they are checked.'),
+  servers: z
+    .record(
+      word('a server id of at most 16 lower-case letters, digits and `-`', /^[a-z][a-z0-9-]{0,15}$/),
+      server,
+    )
+    .default({})
+    .describe('The MCP servers behind the gate, by id.'),
+  policy: z
+    .strictObject({
+      files: z
+        .array(path)
+        .min(1)
+        .max(256)
+        .describe('Files with policy rules, in order. There is no policy by default.'),
+    })
+    .describe('What is allowed. Everything else is denied.'),
+  evidence: z
+    .strictObject({
+      checkpointMs: duration(1000, 10, 1000).describe(
+        'Milliseconds after which new records are signed at the latest.',
+      ),
+      checkpointRecords: z
+        .int()
+        .min(1)
+        .max(1000)
+        .default(1000)
+        .describe('Records after which they are signed at once.'),
+    })
+    .prefault({})
+    .describe('How the log of record is signed.'),
+  state: path
+    .exactOptional()
+    .describe(
+      'Folder of everything that the gate keeps: evidence, keys, pins, journals. Default: `state` in the working directory. The environment variable CALLGATE_STATE overrides it.',
+    ),
+})
+
+type Declared = z.output<typeof declaration>
+
+/** A server as configured: a stdio child process or a Streamable HTTP endpoint. Paths are absolute. */
+export type ServerConfig = Declared['servers'][string]
+
+/** An issuer as configured; `jwks` is an absolute path or a URL. */
+export interface IssuerConfig {
+  readonly issuer: string
+  readonly jwks: string
+  readonly tenantClaim?: string
+  readonly dev: boolean
+}
+
+/** The whole configuration after defaults and checks; every path is absolute. */
+export interface GatewayConfig extends Omit<Declared, 'identity' | 'state'> {
+  readonly identity: Omit<Declared['identity'], 'issuers'> & { readonly issuers: readonly IssuerConfig[] }
+  readonly state: string
+}
+
+/** The configuration as the file has it, before paths are resolved. */
+export type DeclaredConfig = Declared

@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import { isCidr, isLoopbackHost, isPrivateRange } from './address.ts'
+
+/** Marks an issue whose message says all, so that no value and no expectation is put around it. */
+export const WHOLE = { whole: true } as const
+
+/** A text with a form of its own, at most 4096 characters; the words for it stand in messages, on the page and in the schema. */
+export function text(form: string, holds: (value: string) => boolean): z.ZodString {
+  return z.string().max(4096).refine(holds, form).meta({ title: form })
+}
+
+/** A text that a pattern describes. */
+export function word(form: string, pattern: RegExp): z.ZodString {
+  return z.string().regex(pattern, form).meta({ title: form })
+}
+
+/** A path of this machine, relative to the folder of the file. */
+export const path = text('a path', (value) => value !== '' && !value.includes('\0'))
+
+/** A range of addresses. */
+export const cidr = text('a range such as `10.0.0.0/8` or `fd00::/8`', isCidr)
+
+/** A range that an operator may call his own: no range of the internet, and none that holds metadata services alone. */
+export const ownCidr = text(
+  'a range within 10/8, 172.16/12, 192.168/16, 100.64/10, 127/8, ::1 or fc00::/7',
+  (value) => isCidr(value) && isPrivateRange(value),
+)
+
+/** Whether a key source is a URL rather than a file path. */
+export function isUrl(value: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(value)
+}
+
+/** An https URL, or plain http on loopback, without user, password and fragment. */
+export function isServerUrl(value: string): boolean {
+  const url = parsed(value)
+  return (
+    url !== undefined && isSafeTransport(url) && url.username === '' && url.password === '' && url.hash === ''
+  )
+}
+
+/** A file path, or a URL as `isServerUrl` has it. */
+export function isKeySource(value: string): boolean {
+  return isUrl(value) ? isServerUrl(value) : value !== '' && !value.includes('\0')
+}
+
+/** An origin that hosts can reach: https, or plain http on loopback. */
+export function isPublicUrl(value: string): boolean {
+  const url = parsed(value)
+  return url !== undefined && isSafeTransport(url) && url.origin === value
+}
+
+/** A web origin in the form that browsers send; `null` is none. */
+export function isOrigin(value: string): boolean {
+  const url = parsed(value)
+  return url !== undefined && url.origin === value && /^https?:$/.test(url.protocol)
+}
+
+function parsed(value: string): URL | undefined {
+  return URL.canParse(value) ? new URL(value) : undefined
+}
+
+/** https anywhere, plain http on loopback only (playbook Play 2). */
+function isSafeTransport(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
+}

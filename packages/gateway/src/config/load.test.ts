@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import * as fc from 'fast-check'
+import { verifies } from '../testing/verifies.ts'
+import type { GatewayConfig } from './declaration.ts'
+import type { Loaded, LoadOptions } from './load.ts'
+import { loadConfig } from './load.ts'
+import { formatProblem } from './problem.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'callgate-config-'))
+after(() => rmSync(folder, { recursive: true }))
+const path = join(folder, 'callgate.yaml')
+const golden = new URL('testdata/', import.meta.url)
+const SEPARATOR = '----------\n'
+
+const LEAST =
+  'identity: { issuers: [{ issuer: https://id.example, jwks: keys.json }] }\npolicy: { files: [policy.yaml] }\n'
+
+function load(yaml: string | Uint8Array, options: Partial<LoadOptions> = {}): Loaded {
+  writeFileSync(path, yaml)
+  return loadConfig(path, { env: {}, cwd: '/somewhere', ...options })
+}
+
+function withServer(url: string): string {
+  return `${LEAST}servers: { a: { url: '${url}', network: [127.0.0.0/8, ::1/128, 10.0.0.0/8] } }\n`
+}
+
+function withAliases(count: number): string {
+  return LEAST.replace('[policy.yaml]', `[&x a${', *x'.repeat(count)}]`)
+}
+
+function withUnknown(count: number): string {
+  return LEAST + Array.from({ length: count }, (_, i) => `zzzz${i}: 1\n`).join('')
+}
+
+function padded(bytes: number): string {
+  return `${LEAST}#${'x'.repeat(bytes - LEAST.length - 1)}`
+}
+
+function messages(loaded: Loaded): string {
+  return loaded.problems ? loaded.problems.map(formatProblem).join('\n') : 'ok'
+}
+
+function good(yaml: string, options: Partial<LoadOptions> = {}): GatewayConfig {
+  const loaded = load(yaml, options)
+  assert.ok(loaded.config, messages(loaded))
+  return loaded.config
+}
+
+for (const name of readdirSync(golden)) {
+  test(`golden: ${name} is answered word for word`, () => {
+    verifies('spine.one-config')
+    const text = readFileSync(new URL(name, golden), 'utf8')
+    const at = text.indexOf(SEPARATOR)
+    const answer = messages(load(text.slice(0, at), { strict: name.startsWith('strict--') }))
+    if (process.env['UPDATE_GOLDEN'] === 'true') {
+      writeFileSync(new URL(name, golden), `${text.slice(0, at)}${SEPARATOR}${answer}\n`)
+    } else assert.equal(`${answer}\n`, text.slice(at + SEPARATOR.length))
+  })
+}
+
+test('the least configuration is the strictest one', () => {
+  verifies('spine.safe-defaults')
+  assert.deepEqual(good(LEAST, { strict: true }), {
+    listener: {
+      host: '127.0.0.1',
+      port: 8420,
+      allowedHosts: [],
+      allowedOrigins: [],
+      trustedProxies: [],
+      maxConnections: 1024,
+      headersTimeoutMs: 10_000,
+      requestTimeoutMs: 30_000,
+      idleTimeoutMs: 60_000,
+      maxRequestBytes: 1_048_576,
+      maxHeaderBytes: 16_384,
+    },
+    identity: {
+      issuers: [{ issuer: 'https://id.example', jwks: join(folder, 'keys.json'), dev: false }],
+      algorithms: ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'],
+      maxTokenLifeS: 600,
+      clockSkewS: 30,
+      replay: 'once',
+      missesPerPeer: { perSecond: 50, burst: 100 },
+      actors: {},
+    },
+    servers: {},
+    policy: { files: [join(folder, 'policy.yaml')] },
+    evidence: { checkpointMs: 1000, checkpointRecords: 1000 },
+    state: '/somewhere/state',
+  })
+})
+
+test('servers carry their defaults: manual approval, own process, class write', () => {
+  const { servers } = good(`${LEAST}
+servers:
+  files: { command: [node, server.mjs], roots: [data], tools: { 'read_*': { class: read, labels: [files] }, move: {} } }
+  remote: { url: 'https://tools.example/mcp' }
+`)
+  const common = { era: 'auto', approve: 'manual', timeoutMs: 60_000 }
+  assert.deepEqual(servers, {
+    files: {
+      ...common,
+      transport: 'stdio',
+      command: ['node', 'server.mjs'],
+      env: {},
+      cwd: folder,
+      shared: false,
+      roots: [join(folder, 'data')],
+      tools: { 'read_*': { class: 'read', labels: ['files'] }, move: { class: 'write', labels: [] } },
+    },
+    remote: {
+      ...common,
+      transport: 'http',
+      url: 'https://tools.example/mcp',
+      network: [],
+      roots: [],
+      tools: {},
+    },
+  })
+})
+
+test('plain HTTP is configured for loopback only, for the listener and for servers', () => {
+  verifies('play2.tls.plain-loopback')
+  for (const url of [
+    'http://127.0.0.1/mcp',
+    'http://[::1]:9/mcp',
+    'http://localhost/mcp',
+    'https://10.0.0.1/mcp',
+  ])
+    good(withServer(url))
+  for (const url of [
+    'http://10.0.0.1/mcp',
+    'http://tools.example/mcp',
+    'http://127.0.0.1.example/mcp',
+    'http://[::]/mcp',
+  ]) {
+    assert.match(messages(load(withServer(url))), /`servers\.a\.url` is `http:/)
+  }
+  for (const host of ['127.0.0.1', '127.0.0.53', '::1', 'localhost'])
+    good(`listener: { host: '${host}' }\n${LEAST}`)
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.1', '0x7f.0.0.1', 'localhost.example', '']) {
+    assert.match(messages(load(`listener: { host: '${host}' }\n${LEAST}`)), /`listener\.host` is `/)
+  }
+})
+
+test('keys of the development issuer lie in the state folder', () => {
+  const yaml = 'identity: { issuers: [{ issuer: dev, dev: true }] }\npolicy: { files: [p] }\nstate: kept\n'
+  assert.equal(good(yaml).identity.issuers[0]?.jwks, join(folder, 'kept/keys/dev-issuer.jwks.json'))
+  const moved = good(yaml, { env: { CALLGATE_STATE: 'elsewhere' } })
+  assert.equal(moved.identity.issuers[0]?.jwks, '/somewhere/elsewhere/keys/dev-issuer.jwks.json')
+})
+
+test('CALLGATE_PORT and CALLGATE_STATE override the file, and empty ones do not', () => {
+  const yaml = `listener: { port: 1 }\nstate: kept\n${LEAST}`
+  const overridden = good(yaml, { env: { CALLGATE_PORT: '9000', CALLGATE_STATE: '/var/lib/callgate' } })
+  assert.equal(overridden.listener.port, 9000)
+  assert.equal(overridden.state, '/var/lib/callgate')
+  const kept = good(yaml, { env: { CALLGATE_PORT: '', CALLGATE_STATE: '' } })
+  assert.equal(kept.listener.port, 1)
+  assert.equal(kept.state, join(folder, 'kept'))
+})
+
+test('a CALLGATE_PORT that is no port is refused by name', () => {
+  for (const port of ['abc', '65536', '-1', '80.5', '0x50', ' 80']) {
+    const loaded = load(LEAST, { env: { CALLGATE_PORT: port } })
+    assert.equal(messages(loaded), `CALLGATE_PORT is \`${port}\` (expected an integer from 0 to 65535)`)
+  }
+  assert.equal(good(LEAST, { env: { CALLGATE_PORT: '65535' } }).listener.port, 65_535)
+})
+
+test('a file that is absent, a folder or unreadable is named with the way out', () => {
+  for (const [name, code] of [
+    ['absent.yaml', 'ENOENT'],
+    ['folder', 'EISDIR'],
+  ] as const) {
+    const at = join(folder, name)
+    if (name === 'folder') mkdirSync(at)
+    const answer = messages(loadConfig(at, { env: {} }))
+    assert.equal(answer, `${at} cannot be read (${code}); name the configuration with --config`)
+  }
+})
+
+test('1 MiB is read, one byte more is not', () => {
+  good(padded(1_048_576))
+  assert.match(messages(load(padded(1_048_577))), /is larger than 1 MiB \(1048577 bytes\)/)
+})
+
+test('a file that is not UTF-8 is refused', () => {
+  assert.equal(
+    messages(load(Buffer.from([0x61, 0x3a, 0xff]))),
+    'callgate.yaml is not valid UTF-8; save it as UTF-8',
+  )
+})
+
+test('nesting that would overflow the stack is a problem, not a crash', () => {
+  for (const bomb of ['['.repeat(50_000), '{a: '.repeat(20_000), '- '.repeat(20_000)]) {
+    assert.match(messages(load(bomb)), /^callgate\.yaml.* is nested too deeply; [^\n]*$/)
+  }
+})
+
+test('50 problems are told, and of more how many', () => {
+  assert.equal(load(withUnknown(50)).problems?.length, 50)
+  const many = load(withUnknown(60)).problems ?? []
+  assert.equal(many.length, 51)
+  assert.match(many.at(-1)?.message ?? '', /^and 10 more problems/)
+})
+
+test('100 aliases are read, 101 are not', () => {
+  assert.equal(good(withAliases(100)).policy.files.length, 101)
+  assert.match(messages(load(withAliases(101))), /more than 100 aliases/)
+})
+
+test('values that may be secrets stand in no message', () => {
+  const yaml = `${LEAST}servers:\n  a: { command: [x], env: { TOKEN: [hunter2] } }\n  b: { url: 'ftp://me:hunter2@a.example/' }\n`
+  assert.doesNotMatch(messages(load(yaml)), /hunter2/)
+  assert.match(messages(load(yaml)), /servers\.a\.env\.TOKEN/)
+})
+
+test('whatever is written, loading answers with a configuration or with problems that have a place', () => {
+  const scraps = fc.constantFrom(
+    ...'identity:|issuers|policy| |\n|  |- |: |[|]|{|}|&a|*a|<<|!x|"|\'|#|---\n|null|8420|listener|\u0000|?|>'.split(
+      '|',
+    ),
+  )
+  const yaml = fc.oneof(
+    fc.string(),
+    fc.array(scraps, { maxLength: 40 }).map((parts) => parts.join('')),
+  )
+  const property = fc.property(yaml, (text) => {
+    const loaded = load(text)
+    if (loaded.problems === undefined) return
+    assert.ok(loaded.problems.length > 0)
+    for (const problem of loaded.problems) {
+      assert.ok(problem.message.length > 0)
+      assert.ok(problem.line === undefined || problem.line >= 1)
+    }
+  })
+  fc.assert(property, { numRuns: 400 })
+})
+
+test('`{state}` in a command and in an environment value is the state folder', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'callgate-config-'))
+  const file = join(folder, 'callgate.yaml')
+  writeFileSync(
+    file,
+    [
+      'identity: { issuers: [{ issuer: "urn:callgate:dev-issuer", dev: true }] }',
+      'servers: { crm: { command: [crm, "--store={state}/crm"], env: { FILE: "{state}/x", OTHER: "{other}" } } }',
+      'policy: { files: [policy.yaml] }',
+    ].join('\n'),
+  )
+  const { config } = loadConfig(file, { env: { CALLGATE_STATE: '/kept' } })
+  const crm = config?.servers['crm']
+  assert.ok(crm?.transport === 'stdio')
+  assert.deepEqual(crm.command, ['crm', '--store=/kept/crm'])
+  assert.deepEqual(crm.env, { FILE: '/kept/x', OTHER: '{other}' })
+  rmSync(folder, { recursive: true })
+})

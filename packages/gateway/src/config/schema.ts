@@ -1,0 +1,83 @@
+import { z } from 'zod'
+import { declaration } from './declaration.ts'
+import type { ConfigPath } from './problem.ts'
+
+/** The keywords of JSON Schema that the declaration gives rise to. */
+export interface SchemaNode {
+  readonly description?: string
+  /** The form of a text, in words. */
+  readonly title?: string
+  readonly type?: string
+  readonly default?: unknown
+  readonly enum?: readonly unknown[]
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly minLength?: number
+  readonly maxLength?: number
+  readonly minItems?: number
+  readonly maxItems?: number
+  readonly pattern?: string
+  readonly items?: SchemaNode
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly required?: readonly string[]
+  readonly propertyNames?: SchemaNode
+  readonly additionalProperties?: SchemaNode | false
+}
+
+/** JSON Schema (draft 2020-12) of callgate.yaml as people write it; docs/callgate.schema.json is made from it. */
+export function configSchema(): SchemaNode & { readonly $schema?: string } {
+  const { $schema, ...schema } = z.toJSONSchema(declaration, { io: 'input' })
+  const server = schema as { properties?: { servers?: { additionalProperties?: Record<string, unknown> } } }
+  const entry = server.properties?.servers?.additionalProperties
+  // Said in code by superRefine, which JSON Schema does not see.
+  if (entry !== undefined) entry['oneOf'] = [{ required: ['command'] }, { required: ['url'] }]
+  return { $schema, title: 'callgate.yaml', ...schema } as SchemaNode & { $schema?: string }
+}
+
+/** The part of the schema that a path of the configuration falls under; undefined for unknown keys. */
+export function schemaAt(path: ConfigPath, root: SchemaNode): SchemaNode | undefined {
+  let node: SchemaNode | undefined = root
+  for (const part of path) {
+    if (typeof part === 'number') node = node?.items
+    else if (node?.properties && Object.hasOwn(node.properties, part)) node = node.properties[part]
+    else node = node?.additionalProperties === false ? undefined : node?.additionalProperties
+  }
+  return node
+}
+
+/** What a value must be, in words: `an integer from 1 to 600`. */
+export function expectation(node: SchemaNode): string {
+  if (node.enum) return listOf(node.enum.map((value) => `\`${String(value)}\``))
+  switch (node.type) {
+    case 'boolean':
+      return '`true` or `false`'
+    case 'integer':
+      return `an integer${bounds(node.minimum, node.maximum)}`
+    case 'array':
+      return `a list${count(node.minItems, node.maxItems, 'entry', 'entries')}`
+    case 'object':
+      return node.required
+        ? `a map with ${listOf(
+            node.required.map((key) => `\`${key}\``),
+            'and',
+          )}`
+        : 'a map of keys and values'
+    default:
+      return node.title ?? `a text${count(node.minLength, node.maxLength, 'character', 'characters')}`
+  }
+}
+
+function listOf(words: readonly string[], joint = 'or'): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} ${joint} ${words.at(-1)}`
+}
+
+function bounds(minimum: number | undefined, maximum: number | undefined): string {
+  if (minimum === undefined || maximum === undefined) return ''
+  return ` from ${minimum} to ${maximum}`
+}
+
+function count(least: number | undefined, most: number | undefined, one: string, many: string): string {
+  if (most !== undefined) return ` of ${least ?? 0} to ${most} ${many}`
+  if (least !== undefined) return ` of at least ${least} ${least === 1 ? one : many}`
+  return ''
+}

@@ -1,0 +1,475 @@
+import type { ReasonCode } from '../call/reason-code.ts'
+
+/** What the gate says for one reason code. Lower case, no final period; docs/errors.md is made from it. */
+export interface ReasonEntry {
+  /** HTTP problem status that is recorded. On the wire many refusals are HTTP 200 (ARCHITECTURE.md section 2). */
+  readonly status: number
+  /** JSON-RPC error code: the protocol's own where it fixes one, else one of ours from -31999 to -31000, never used twice. */
+  readonly rpc: number
+  /** What the agent reads: what happened and what to do. No rule body, matched data or stack: a refusal is no oracle. */
+  readonly publicText: string
+  /** What the operator does about it. */
+  readonly fix: string
+  /** `operator`: nobody is left to answer, the code stands in records and logs alone. */
+  readonly sees: 'agent and operator' | 'operator'
+}
+
+/** Codes that JSON-RPC 2.0 and MCP 2026-07-28 fix; they may serve several reasons. */
+export const protocolCodes = {
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  headerMismatch: -32020,
+  unsupportedVersion: -32022,
+} as const
+
+const both = 'agent and operator'
+
+/** Every reason code. Codes never change meaning; a number that was given away is never given again. */
+export const registry = {
+  // Row 0: bytes, JSON, envelope, HTTP.
+  CG_WIRE_TOO_LARGE: {
+    status: 413,
+    rpc: -31000,
+    publicText: 'the message is larger than this gate accepts; send less in one call',
+    fix: 'raise `listener.maxRequestBytes` (at most 8 MiB) if the call is legitimate',
+    sees: both,
+  },
+  CG_WIRE_UTF8: {
+    status: 400,
+    rpc: protocolCodes.parseError,
+    publicText: 'the message is not valid UTF-8; encode it as UTF-8 without a byte order mark',
+    fix: 'correct the host that sent it; the record holds the byte offset',
+    sees: both,
+  },
+  CG_WIRE_SYNTAX: {
+    status: 400,
+    rpc: protocolCodes.parseError,
+    publicText: 'the message is not valid JSON; send one JSON object as RFC 8259 has it',
+    fix: 'correct the host that sent it; the record holds the byte offset',
+    sees: both,
+  },
+  CG_WIRE_DEPTH: {
+    status: 400,
+    rpc: -31003,
+    publicText: 'the message is nested deeper than 64 levels; flatten it',
+    fix: 'nothing to configure: deeper nesting is how parsers are brought down',
+    sees: both,
+  },
+  CG_WIRE_KEYS: {
+    status: 400,
+    rpc: -31004,
+    publicText: 'the message has more than 10000 object members; split the call',
+    fix: 'nothing to configure: the cap bounds the time of every later check',
+    sees: both,
+  },
+  CG_WIRE_DUPLICATE_KEY: {
+    status: 400,
+    rpc: -31005,
+    publicText: 'an object of the message has the same key twice; send each key once',
+    fix: 'correct the host: two parsers may read such a message differently (CVE-2026-27896)',
+    sees: both,
+  },
+  CG_WIRE_TWIN_KEY: {
+    status: 400,
+    rpc: -31006,
+    publicText: 'a key of the message differs from a protocol key only by letter case; use the exact key',
+    fix: 'correct the host: a parser that ignores case would read another message (CVE-2026-27896)',
+    sees: both,
+  },
+  CG_WIRE_SURROGATE: {
+    status: 400,
+    rpc: -31007,
+    publicText: 'a string of the message holds half a surrogate pair; send whole characters',
+    fix: 'correct the host: such a string has no UTF-8 form and every parser repairs it in its own way',
+    sees: both,
+  },
+  CG_WIRE_ENVELOPE: {
+    status: 400,
+    rpc: protocolCodes.invalidRequest,
+    publicText: 'the message is not a JSON-RPC 2.0 request or notification; batches are not accepted',
+    fix: 'correct the host; the record names the member that is wrong',
+    sees: both,
+  },
+  CG_WIRE_PARAMS: {
+    status: 400,
+    rpc: protocolCodes.invalidParams,
+    publicText: 'the params do not have the form that this method and protocol version require',
+    fix: 'correct the host; the record names the member that is wrong',
+    sees: both,
+  },
+  CG_WIRE_METHOD: {
+    status: 404,
+    rpc: protocolCodes.methodNotFound,
+    publicText: 'this gate does not serve this method',
+    fix: 'methods outside the list are refused by design: what is not understood is not passed on',
+    sees: both,
+  },
+  CG_WIRE_HEADER_MISMATCH: {
+    status: 400,
+    rpc: protocolCodes.headerMismatch,
+    publicText: 'a protocol header is missing or does not say what the body says; send both alike',
+    fix: 'correct the host or the proxy before the gate that rewrites headers',
+    sees: both,
+  },
+  CG_WIRE_VERSION: {
+    status: 400,
+    rpc: protocolCodes.unsupportedVersion,
+    publicText: 'this protocol version is not supported; use one of the versions listed in the error data',
+    fix: 'update the host, or the gate when the version is newer than the gate',
+    sees: both,
+  },
+  CG_WIRE_CONTENT_TYPE: {
+    status: 415,
+    rpc: -31013,
+    publicText: 'the content type is not application/json',
+    fix: 'correct the host; forms and plain text are refused because browsers send them without asking first',
+    sees: both,
+  },
+  CG_WIRE_CONTENT_ENCODING: {
+    status: 415,
+    rpc: -31014,
+    publicText: 'the body is compressed; send it as it is',
+    fix: 'switch request compression off in the host or the proxy before the gate',
+    sees: both,
+  },
+  CG_WIRE_ACCEPT: {
+    status: 406,
+    rpc: -31015,
+    publicText: 'the accept header must list application/json and text/event-stream',
+    fix: 'correct the host',
+    sees: both,
+  },
+  CG_WIRE_HOST: {
+    status: 403,
+    rpc: -31016,
+    publicText: 'the host header names no address of this gate',
+    fix: 'add the name to `listener.allowedHosts` or set `listener.publicUrl`, when it is yours',
+    sees: both,
+  },
+  CG_WIRE_ORIGIN: {
+    status: 403,
+    rpc: -31017,
+    publicText: 'requests from this web origin are not accepted',
+    fix: 'add the origin to `listener.allowedOrigins` when a browser page of yours must call the gate',
+    sees: both,
+  },
+  CG_WIRE_PATH: {
+    status: 404,
+    rpc: -31018,
+    publicText: 'there is nothing at this path; MCP is served at /mcp and /mcp/<server>',
+    fix: 'correct the URL in the host, or add the server to `servers`',
+    sees: both,
+  },
+  CG_WIRE_HTTP_METHOD: {
+    status: 405,
+    rpc: -31019,
+    publicText: 'this path does not take this HTTP method; see the allow header',
+    fix: 'correct the host',
+    sees: both,
+  },
+  CG_WIRE_TIMEOUT: {
+    status: 408,
+    rpc: -31020,
+    publicText: 'the request did not arrive in time; send it again at once and whole',
+    fix: 'look for a slow sender in the record; `listener.headersTimeoutMs` and `listener.requestTimeoutMs` set the limits',
+    sees: both,
+  },
+  CG_WIRE_DRAINING: {
+    status: 503,
+    rpc: -31021,
+    publicText: 'the gate is shutting down; try again in a few seconds',
+    fix: 'nothing to do: calls in flight are finished first',
+    sees: both,
+  },
+
+  // Row 1: identity. Each is a 401 with a complete challenge, unless said otherwise.
+  CG_IDENTITY_MISSING: {
+    status: 401,
+    rpc: -31100,
+    publicText: 'no access token was sent; send one as `Authorization: Bearer`',
+    fix: 'let the host log in, or mint a token with `callgate token mint`',
+    sees: both,
+  },
+  CG_IDENTITY_MALFORMED: {
+    status: 401,
+    rpc: -31101,
+    publicText: 'the access token is not a signed JWT in compact form; get a new one',
+    fix: 'check which issuer the host takes its tokens from; opaque and encrypted tokens are not read',
+    sees: both,
+  },
+  CG_IDENTITY_ALGORITHM: {
+    status: 401,
+    rpc: -31102,
+    publicText: 'the access token is signed with an algorithm that is not accepted; get a new one',
+    fix: 'let the issuer sign with one of `identity.algorithms`; symmetric algorithms and `none` are never accepted',
+    sees: both,
+  },
+  CG_IDENTITY_KEY_UNKNOWN: {
+    status: 401,
+    rpc: -31103,
+    publicText: 'the access token is signed with a key that its issuer does not publish; get a new one',
+    fix: 'check that `identity.issuers[].jwks` is the key set of the issuer that signs',
+    sees: both,
+  },
+  CG_IDENTITY_KEYS_UNAVAILABLE: {
+    status: 401,
+    rpc: -31104,
+    publicText: 'the access token cannot be checked at the moment; try again in a minute',
+    fix: 'make `identity.issuers[].jwks` reachable from the gate; keys are used for at most one hour without it',
+    sees: both,
+  },
+  CG_IDENTITY_SIGNATURE: {
+    status: 401,
+    rpc: -31105,
+    publicText: 'the signature of the access token does not verify; get a new one',
+    fix: 'treat it as an attack until explained: the token was changed or signed by somebody else',
+    sees: both,
+  },
+  CG_IDENTITY_ISSUER: {
+    status: 401,
+    rpc: -31106,
+    publicText: 'the access token comes from an issuer that is not trusted here; see the resource metadata',
+    fix: 'add the issuer to `identity.issuers`, exactly as its `iss` claim has it',
+    sees: both,
+  },
+  CG_IDENTITY_AUDIENCE: {
+    status: 401,
+    rpc: -31107,
+    publicText: 'the access token is meant for another service; ask for one with this resource',
+    fix: 'let the host send the `resource` parameter (RFC 8707), or correct `listener.publicUrl`',
+    sees: both,
+  },
+  CG_IDENTITY_EXPIRED: {
+    status: 401,
+    rpc: -31108,
+    publicText: 'the access token has expired; get a new one',
+    fix: 'let the host refresh; if tokens are fresh, compare the clocks',
+    sees: both,
+  },
+  CG_IDENTITY_NOT_YET_VALID: {
+    status: 401,
+    rpc: -31109,
+    publicText: 'the access token is not valid yet; try again in a moment',
+    fix: 'compare the clocks of issuer and gate; `identity.clockSkewS` allows at most 60 seconds',
+    sees: both,
+  },
+  CG_IDENTITY_LIFETIME: {
+    status: 401,
+    rpc: -31110,
+    publicText: 'the access token lives longer than this gate accepts; get a shorter one',
+    fix: 'let the issuer mint tokens of at most `identity.maxTokenLifeS` seconds',
+    sees: both,
+  },
+  CG_IDENTITY_CLAIM: {
+    status: 401,
+    rpc: -31111,
+    publicText: 'a required claim of the access token is missing or has the wrong type; get a new one',
+    fix: 'let the issuer put aud, iss, sub, iat, exp, nbf and jti into every token; the record names the claim',
+    sees: both,
+  },
+  CG_IDENTITY_WILDCARD: {
+    status: 403,
+    rpc: -31112,
+    publicText: 'the access token carries a wildcard grant; ask for the exact scopes',
+    fix: 'remove grants with `*` at the issuer: they pass every check by scope',
+    sees: both,
+  },
+  CG_IDENTITY_REPLAYED: {
+    status: 401,
+    rpc: -31113,
+    publicText: 'the access token was used before; get a new one for each use',
+    fix: 'if it was no attack, set `identity.replay: session` for hosts that use a token for a whole session',
+    sees: both,
+  },
+  CG_IDENTITY_REPLAY_STORE: {
+    status: 401,
+    rpc: -31114,
+    publicText: 'the access token cannot be accepted at the moment; try again in a minute',
+    fix: 'free space under the state directory: without a durable claim every token could be replayed',
+    sees: both,
+  },
+  CG_IDENTITY_FLOOD: {
+    status: 429,
+    rpc: -31115,
+    publicText: 'too many new access tokens from this address; wait and reuse the token you have',
+    fix: 'look at the peer in the record; `identity.missesPerPeer` sets the limit',
+    sees: both,
+  },
+
+  // Row 2: catalogue.
+  CG_CATALOG_UNKNOWN_SERVER: {
+    status: 404,
+    rpc: -31200,
+    publicText: 'there is no such server behind this gate; list the tools again',
+    fix: 'add the server to `servers`, or correct its name in the host',
+    sees: both,
+  },
+  CG_CATALOG_UNKNOWN_TOOL: {
+    status: 404,
+    rpc: protocolCodes.invalidParams,
+    publicText: 'there is no such tool, prompt or resource; list them again',
+    fix: 'nothing to do when the server dropped it; `callgate servers` shows what is served',
+    sees: both,
+  },
+  CG_CATALOG_NOT_APPROVED: {
+    status: 403,
+    rpc: -31202,
+    publicText: 'this tool waits for its approval by the operator; do not retry',
+    fix: 'read its definition with `callgate servers` and approve it with `callgate servers approve`',
+    sees: both,
+  },
+  CG_CATALOG_DRIFTED: {
+    status: 403,
+    rpc: -31203,
+    publicText: 'this tool has changed and waits for the operator; do not retry',
+    fix: 'read the difference with `callgate servers` and approve it, or ask the vendor why it changed',
+    sees: both,
+  },
+  CG_CATALOG_REFUSED: {
+    status: 403,
+    rpc: -31204,
+    publicText: 'this tool is not served by this gate; do not retry',
+    fix: 'the record says which part of its definition cannot be served safely',
+    sees: both,
+  },
+  CG_CATALOG_NOT_READY: {
+    status: 503,
+    rpc: -31205,
+    publicText: 'the server of this tool is still starting; try again in a few seconds',
+    fix: 'if it lasts, `callgate servers` shows why the server does not list its tools',
+    sees: both,
+  },
+
+  // Row 5: schema.
+  CG_SCHEMA_VIOLATION: {
+    status: 400,
+    rpc: -31300,
+    publicText: 'the arguments do not fit the input schema of the tool; read the schema and correct them',
+    fix: 'the record names the member and the keyword; members that the schema does not declare are refused',
+    sees: both,
+  },
+  CG_SCHEMA_NUMBER: {
+    status: 400,
+    rpc: -31301,
+    publicText:
+      'a number in the arguments has more digits than JSON parsers keep; send it as a string or round it',
+    fix: 'nothing to configure: gate and server could read different numbers',
+    sees: both,
+  },
+  CG_SCHEMA_BUDGET: {
+    status: 400,
+    rpc: -31302,
+    publicText: 'the arguments are too costly to check; send smaller ones',
+    fix: 'look at the input schema of the tool: its checks grow faster than the arguments',
+    sees: both,
+  },
+
+  // Row 6: policy.
+  CG_POLICY_DENIED: {
+    status: 403,
+    rpc: -31400,
+    publicText: 'policy denies this call; do not retry it, tell the user',
+    fix: 'the record names the rule: narrow the call, or change the rule if it is wrong',
+    sees: both,
+  },
+  CG_POLICY_NO_ALLOW: {
+    status: 403,
+    rpc: -31401,
+    publicText: 'no policy rule allows this call; do not retry it, tell the user',
+    fix: 'add an allow rule when the call is wanted; `callgate explain` with the evidence id shows its facts',
+    sees: both,
+  },
+
+  // Row 10: record.
+  CG_EVIDENCE_UNAVAILABLE: {
+    status: 503,
+    rpc: -31500,
+    publicText: 'the gate cannot record calls at the moment and refuses them; try again later',
+    fix: 'free space under the state directory, or repair its disk; the gate recovers by itself',
+    sees: both,
+  },
+
+  // Row 11: upstream.
+  CG_UPSTREAM_UNAVAILABLE: {
+    status: 502,
+    rpc: -31600,
+    publicText: 'the server of this tool cannot be reached; the call did not run, try again later',
+    fix: 'see `callgate servers` and the last lines of the server on stderr',
+    sees: both,
+  },
+  CG_UPSTREAM_BUSY: {
+    status: 503,
+    rpc: -31601,
+    publicText: 'the server of this tool is busy; the call did not run, try again later',
+    fix: 'lower the number of sessions, or set `servers.<id>.shared` where the server keeps no state per session',
+    sees: both,
+  },
+  CG_UPSTREAM_TIMEOUT: {
+    status: 504,
+    rpc: -31602,
+    publicText:
+      'the server did not answer in time; the call may have taken effect, check before you repeat it',
+    fix: 'raise `servers.<id>.timeoutMs` if the tool is slow by nature',
+    sees: both,
+  },
+  CG_UPSTREAM_PROTOCOL: {
+    status: 502,
+    rpc: -31603,
+    publicText:
+      'the answer of the server breaks the protocol and was dropped; the call may have taken effect',
+    fix: 'report it to the vendor; the record says what was wrong with the answer',
+    sees: both,
+  },
+  CG_UPSTREAM_TOO_LARGE: {
+    status: 502,
+    rpc: -31604,
+    publicText: 'the answer of the server is too large and was dropped; ask for less',
+    fix: 'nothing to configure: answers end at 8 MiB',
+    sees: both,
+  },
+  CG_UPSTREAM_UNKNOWN_FATE: {
+    status: 502,
+    rpc: -31605,
+    publicText:
+      'the connection broke after the call was sent; it may have taken effect, check before you repeat it',
+    fix: 'look at the server: it died or dropped the connection during the call',
+    sees: both,
+  },
+
+  // The runner.
+  CG_STAGE_FAILED: {
+    status: 500,
+    rpc: -31700,
+    publicText: 'a check of the gate failed, so the call was refused; tell the operator the evidence id',
+    fix: 'a fault of the gate: report it with the record, which names the stage',
+    sees: both,
+  },
+  CG_STAGE_BUDGET: {
+    status: 503,
+    rpc: -31701,
+    publicText: 'a check of the gate took too long, so the call was refused; try again or send less',
+    fix: 'the record names the stage and its time; look for an overloaded machine',
+    sees: both,
+  },
+  CG_CALL_DEADLINE: {
+    status: 504,
+    rpc: -31702,
+    publicText: 'the call did not end in time; it may have taken effect, check before you repeat it',
+    fix: 'raise `servers.<id>.timeoutMs` if the tool is slow by nature',
+    sees: both,
+  },
+  CG_CALL_CANCELLED: {
+    status: 499,
+    rpc: -31703,
+    publicText: 'the call was cancelled by the caller',
+    fix: 'nothing to do: the host closed the stream or cancelled; the record says how far the call came',
+    sees: 'operator',
+  },
+} as const satisfies Record<ReasonCode, ReasonEntry>
+
+/** Looks up what the gate says for a code. */
+export function reasonEntry(code: ReasonCode): ReasonEntry {
+  return registry[code]
+}

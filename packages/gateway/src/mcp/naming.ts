@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto'
+
+/** Longest tool name that the gate shows on `/mcp`: with a host's own prefix it stays under 60 (PROTOCOL.md section 5). */
+export const MAX_WIRE_NAME = 46
+
+const SEPARATOR = '__'
+
+/**
+ * Name of a server's tool or prompt on the aggregated endpoint: `server__name` in `[A-Za-z0-9_-]`, at most 46 characters.
+ * A name that must be changed or cut ends in `_` and 8 hex digits of the SHA-256 of the whole name, so it is stable and unique.
+ */
+export function wireName(server: string, name: string): string {
+  const plain = `${server}${SEPARATOR}${name}`
+  const clean = plain.replace(/[^A-Za-z0-9_-]/g, '_')
+  if (clean === plain && plain.length <= MAX_WIRE_NAME) return plain
+  const tag = `_${createHash('sha256').update(plain).digest('hex').slice(0, 8)}`
+  return clean.slice(0, MAX_WIRE_NAME - tag.length) + tag
+}
+
+/** The server that a wire name belongs to: ids hold no underscore, so the first separator ends it. */
+export function serverOfWireName(wire: string): string | undefined {
+  const end = wire.indexOf(SEPARATOR)
+  return end > 0 ? wire.slice(0, end) : undefined
+}

@@ -1,0 +1,35 @@
+import type {
+  AnsweredCall,
+  AuthorizedCall,
+  IdentifiedCall,
+  ParsedCall,
+  ReceivedCall,
+  RecordedCall,
+  ResolvedCall,
+} from '../call/call.ts'
+import type { Stage } from '../call/stage.ts'
+import { type AnyStage, startPipeline } from './pipeline.ts'
+
+/** The stages of a call, by name. */
+export interface CallStages {
+  readonly identity: Stage<ReceivedCall, IdentifiedCall>
+  readonly catalog: Stage<IdentifiedCall, ResolvedCall>
+  readonly schema: Stage<ResolvedCall, ParsedCall>
+  readonly policy: Stage<ParsedCall, AuthorizedCall>
+  readonly record: Stage<AuthorizedCall, RecordedCall>
+  readonly forward: Stage<RecordedCall, AnsweredCall>
+}
+
+/**
+ * The order of a call's stages and the reason for each place (docs/life-of-a-call.md). tools/call, resources/read and
+ * prompts/get run the same rows; a stage without work for a method passes it on.
+ */
+export function callStages(stages: CallStages): readonly AnyStage[] {
+  const pipeline = startPipeline(stages.identity) // who asks, before anything is said about what exists
+    .add(stages.catalog) // what is meant: a pinned tool and the operator's class of it
+    .add(stages.schema) // arguments that fit, before rules read them
+    .add(stages.policy) // default deny
+    .add(stages.record) // a durable intent, before any side effect
+    .add(stages.forward) // takes nothing less than a recorded call
+  return pipeline.stages
+}

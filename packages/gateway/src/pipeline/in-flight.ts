@@ -1,0 +1,77 @@
+import type { GrowingCall } from '../call/call.ts'
+import { Refusal } from '../call/refusal.ts'
+
+/** Milliseconds between looks at the deadlines: one timer for all calls, because a timer a call costs more than the check. */
+const SWEEP_MS = 100
+
+/** A call that has begun and not ended. */
+export interface Entry {
+  call: GrowingCall
+  readonly controller: AbortController
+  deadlineAt: number
+}
+
+/** Work in flight: who can be cancelled, and which call is past its time. */
+export class InFlight {
+  readonly #entries = new Map<string, Entry>()
+  readonly #now: () => number
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  begin(call: GrowingCall, deadlineAt: number): Entry {
+    const entry = { call, controller: new AbortController(), deadlineAt }
+    this.#entries.set(call.id, entry)
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+    return entry
+  }
+
+  end(entry: Entry): void {
+    this.#entries.delete(entry.call.id)
+    if (this.#entries.size === 0 && this.#timer !== undefined) {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+  }
+
+  /**
+   * Cancels the one call of a session that the host named by its JSON-RPC id.
+   * Two calls of one session may carry the same id over two connections: then neither is cancelled, because a wrong
+   * cancel is worse than a late one.
+   */
+  cancel(session: string, requestId: string | number): boolean {
+    const found = [...this.#entries.values()].filter(
+      (entry) => entry.call.session?.id === session && entry.call.requestId === requestId,
+    )
+    const [entry] = found
+    if (entry === undefined || found.length > 1) return false
+    entry.controller.abort(new Refusal('CG_CALL_CANCELLED', { internal: 'the host cancelled' }))
+    return true
+  }
+
+  /** Ends one call by its call id; false when it is not in flight. */
+  abort(id: string, reason: Refusal): boolean {
+    const entry = this.#entries.get(id)
+    entry?.controller.abort(reason)
+    return entry !== undefined
+  }
+
+  /** Aborts every call, for the shutdown. */
+  abortAll(reason: Refusal): void {
+    for (const entry of this.#entries.values()) entry.controller.abort(reason)
+  }
+
+  #sweep(): void {
+    const now = this.#now()
+    for (const entry of this.#entries.values()) {
+      if (entry.deadlineAt > now || entry.controller.signal.aborted) continue
+      entry.controller.abort(new Refusal('CG_CALL_DEADLINE', { internal: 'the deadline of the call passed' }))
+    }
+  }
+}

@@ -1,0 +1,16 @@
+/**
+ * Claims token ids.
+ * `first`: nobody claimed it before. `same`: claimed before with the same binding. `replay`: with another one.
+ */
+export type Claim = 'first' | 'same' | 'replay'
+
+/** Contract: atomic, first wins, durable before it resolves, survives a restart until `exp`. */
+export interface ReplayGuard {
+  /**
+   * @param jti token id, scoped by its issuer: `iss` and `jti` hashed together
+   * @param exp seconds since the epoch after which the claim may be forgotten
+   * @param binding what the token is bound to (session key or proof key); a peer address is never a binding
+   * @throws Error when the store cannot answer: the caller must refuse
+   */
+  claim(jti: string, exp: number, binding: string): Promise<Claim>
+}

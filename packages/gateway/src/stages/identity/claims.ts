@@ -1,0 +1,213 @@
+import type { Json, JsonObject } from '../../call/json.ts'
+import { isJsonObject, member } from '../../call/json.ts'
+import { Refusal } from '../../call/refusal.ts'
+import type { ScanOptions } from '../../mcp/json-scan.ts'
+import { parseGrants } from './grants.ts'
+import { parseJsonPart } from './jws.ts'
+import { canonicalResource } from './resource.ts'
+import { shown } from './shown.ts'
+
+/** Longest accepted token life, in seconds. Cannot be raised. Source: playbook Play 2 ("exp <= 10m"). */
+export const MAX_TOKEN_LIFE_S = 600
+
+/** Largest accepted clock skew, in seconds. Source: SECURITY.md 1.2. */
+export const MAX_CLOCK_SKEW_S = 60
+
+/** Longest text of one claim, in characters. */
+const MAX_CLAIM_CHARS = 512
+/** Most audiences in one token. */
+const MAX_AUDIENCES = 32
+/** Last second that a JavaScript date can name. */
+const MAX_NUMERIC_DATE = 8_640_000_000_000
+
+/** What a token says, each member typed. True only once the signature holds. */
+export interface TokenClaims {
+  readonly iss: string
+  readonly sub: string
+  /** Canonical; what is not an absolute URI stays as it is. */
+  readonly aud: readonly string[]
+  /** Seconds since the epoch, as are exp and nbf; they may have a fraction (RFC 7519 s2). */
+  readonly iat: number
+  readonly exp: number
+  readonly nbf: number
+  readonly jti: string
+  /** `client_id` (RFC 9068). */
+  readonly clientId: string | undefined
+  /** `azp` (OpenID Connect): names the client for records, never the actor. */
+  readonly authorizedParty: string | undefined
+  /** `act.sub` (RFC 8693 s4.1): the outermost, current actor. */
+  readonly actor: string | undefined
+  /** `sid`, else `grant_id` (OAuth grant management): both outlive a refresh. */
+  readonly sid: string | undefined
+  /** The token asks to be claimed once in every replay mode. */
+  readonly once: boolean
+  readonly grants: readonly string[]
+}
+
+/** Payload bounds. A token of 8,192 characters has no honest use for more. */
+export const PAYLOAD_SCAN: ScanOptions = {
+  maxBytes: 8_192,
+  maxDepth: 16,
+  maxKeys: 256,
+  twinKeys: {
+    '': [
+      'iss',
+      'sub',
+      'aud',
+      'exp',
+      'nbf',
+      'iat',
+      'jti',
+      'client_id',
+      'azp',
+      'act',
+      'sid',
+      'grant_id',
+      'once',
+      'scope',
+      'scp',
+      'authorization_details',
+    ],
+  },
+}
+
+/** Parses a payload that is proven unambiguous. @throws Refusal CG_IDENTITY_MALFORMED */
+export function parsePayload(bytes: Uint8Array): JsonObject {
+  return parseJsonPart(bytes, PAYLOAD_SCAN, 'payload')
+}
+
+/**
+ * Reads the claims of play2.jwt-claims: aud, iss, sub, iat, exp, nbf and jti are all required.
+ * @throws Refusal CG_IDENTITY_CLAIM naming the claim, CG_IDENTITY_WILDCARD for a grant with `*`
+ */
+export function parseClaims(payload: JsonObject): TokenClaims {
+  const once = member(payload, 'once')
+  if (once !== undefined && typeof once !== 'boolean') throw wrong('once', 'a boolean', once)
+  const claims = {
+    iss: requiredText(payload, 'iss'),
+    sub: requiredText(payload, 'sub'),
+    aud: audiences(payload),
+    iat: numericDate(payload, 'iat'),
+    exp: numericDate(payload, 'exp'),
+    nbf: numericDate(payload, 'nbf'),
+    jti: requiredText(payload, 'jti'),
+    clientId: optionalText(payload, 'client_id'),
+    authorizedParty: optionalText(payload, 'azp'),
+    actor: actorOf(payload),
+    sid: optionalText(payload, 'sid') ?? optionalText(payload, 'grant_id'),
+    once: once === true,
+    grants: parseGrants(payload),
+  }
+  if (claims.exp <= claims.iat) {
+    throw new Refusal('CG_IDENTITY_CLAIM', {
+      internal: `claim \`exp\` is ${shown(claims.exp)}, \`iat\` is ${shown(claims.iat)} (expected a token that ends after it was issued)`,
+    })
+  }
+  return claims
+}
+
+/** Refuses a token that lives too long, however much of its life is left. @throws Refusal CG_IDENTITY_LIFETIME */
+export function checkLifetime(claims: TokenClaims, maxTokenLifeS: number): void {
+  const lifeS = claims.exp - claims.iat
+  if (lifeS <= maxTokenLifeS) return
+  throw new Refusal('CG_IDENTITY_LIFETIME', {
+    internal: `token lives ${lifeS} s, at most ${maxTokenLifeS} s allowed; mint a shorter token`,
+  })
+}
+
+/**
+ * Judges a token against the clock; asked on every call, also for a token verified before.
+ * @param nowS seconds since the epoch
+ * @throws Refusal CG_IDENTITY_EXPIRED or CG_IDENTITY_NOT_YET_VALID
+ */
+export function checkTimes(claims: TokenClaims, nowS: number, skewS: number): void {
+  if (nowS >= claims.exp + skewS) {
+    throw new Refusal('CG_IDENTITY_EXPIRED', {
+      internal: `claim \`exp\` is ${shown(claims.exp)}, the clock says ${shown(nowS)} (skew allowed: ${skewS} s)`,
+    })
+  }
+  if (nowS < claims.nbf - skewS || nowS < claims.iat - skewS) {
+    const name = nowS < claims.nbf - skewS ? 'nbf' : 'iat'
+    throw new Refusal('CG_IDENTITY_NOT_YET_VALID', {
+      internal: `claim \`${name}\` is ${shown(claims[name])}, the clock says ${shown(nowS)} (skew allowed: ${skewS} s)`,
+    })
+  }
+}
+
+/**
+ * Refuses a token that was not made for this endpoint (RFC 8707; CWE-441 confused deputy).
+ * @param accepted canonical URIs (acceptedAudiences)
+ * @throws Refusal CG_IDENTITY_AUDIENCE
+ */
+export function checkAudience(claims: TokenClaims, accepted: readonly string[]): void {
+  if (claims.aud.some((audience) => accepted.includes(audience))) return
+  throw new Refusal('CG_IDENTITY_AUDIENCE', {
+    internal: `claim \`aud\` is ${shown(claims.aud)} (expected ${accepted.map(shown).join(' or ')})`,
+  })
+}
+
+/** A claim that must be there as a text. @throws Refusal CG_IDENTITY_CLAIM */
+export function requiredText(object: JsonObject, name: string): string {
+  const value = optionalText(object, name)
+  if (value === undefined) throw missing(name)
+  return value
+}
+
+/** Texts name people, tenants and sessions in policy and records: controls and bidi marks would forge those lines. */
+function optionalText(object: JsonObject, name: string, path = name): string | undefined {
+  const value = member(object, name)
+  if (value === undefined) return undefined
+  if (typeof value !== 'string') throw wrong(path, 'a string', value)
+  if (value === '' || value.length > MAX_CLAIM_CHARS || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value)) {
+    throw wrong(path, `1 to ${MAX_CLAIM_CHARS} characters without controls`, value)
+  }
+  return value
+}
+
+function numericDate(payload: JsonObject, name: 'iat' | 'exp' | 'nbf'): number {
+  const value = member(payload, name)
+  if (value === undefined) throw missing(name)
+  if (typeof value !== 'number' || !(value > 0 && value <= MAX_NUMERIC_DATE)) {
+    throw wrong(name, 'seconds since the epoch', value)
+  }
+  return value
+}
+
+function audiences(payload: JsonObject): readonly string[] {
+  const value = member(payload, 'aud')
+  if (value === undefined) throw missing('aud')
+  const list = Array.isArray(value) ? value : [value]
+  if (list.length === 0 || list.length > MAX_AUDIENCES) {
+    throw wrong('aud', `a string or 1 to ${MAX_AUDIENCES} of them`, value)
+  }
+  return list.map((entry: Json) => {
+    if (typeof entry !== 'string' || entry === '')
+      throw wrong('aud', 'a string or an array of strings', value)
+    return canonicalResource(entry) ?? entry
+  })
+}
+
+function actorOf(payload: JsonObject): string | undefined {
+  const act = member(payload, 'act')
+  if (act === undefined) return undefined
+  if (!isJsonObject(act)) throw wrong('act', 'an object with `sub`', act)
+  const sub = optionalText(act, 'sub', 'act.sub')
+  // An `act` that names nobody would fall back to the client and attribute the call to the wrong party.
+  if (sub === undefined) throw missing('act.sub')
+  return sub
+}
+
+function missing(name: string): Refusal {
+  return new Refusal('CG_IDENTITY_CLAIM', {
+    internal: `claim \`${name}\` is missing (required: aud iss sub iat exp nbf jti)`,
+  })
+}
+
+/** Names kind and size of a wrong value, not the value: it may be a `jti` or hold a credential. */
+function wrong(name: string, expected: string, value: Json): Refusal {
+  const kind = value === null ? 'null' : Array.isArray(value) ? `array of ${value.length}` : typeof value
+  const size = typeof value === 'string' ? ` of ${value.length} characters` : ''
+  return new Refusal('CG_IDENTITY_CLAIM', {
+    internal: `claim \`${name}\` is \`${kind}${size}\` (expected ${expected})`,
+  })
+}

@@ -1,0 +1,282 @@
+import { randomUUID } from 'node:crypto'
+import type { Caller, IdentifiedCall, Principal, ReceivedCall, Session } from '../../call/call.ts'
+import type { JsonObject } from '../../call/json.ts'
+import { Refusal } from '../../call/refusal.ts'
+import type { Stage } from '../../call/stage.ts'
+import type { KeySource, VerificationKey } from '../../ports/key-source.ts'
+import type { ReplayGuard } from '../../ports/replay-guard.ts'
+import type { Sessions } from '../../ports/sessions.ts'
+import {
+  MAX_CLOCK_SKEW_S,
+  MAX_TOKEN_LIFE_S,
+  checkAudience,
+  checkLifetime,
+  checkTimes,
+  parseClaims,
+  parsePayload,
+  requiredText,
+} from './claims.ts'
+import { MAX_TOKEN_CHARS, SIGNATURE_ALGORITHMS, checkSignature, parseJws } from './jws.ts'
+import { MissBudget } from './miss-budget.ts'
+import type { ActorRegistry } from './principal.ts'
+import { bindingOf, principalOf, tupleOf } from './principal.ts'
+import { acceptedAudiences } from './resource.ts'
+import { shown } from './shown.ts'
+import type { VerifiedToken } from './token-cache.ts'
+import { TokenCache, tokenKey } from './token-cache.ts'
+
+/** What identity needs from the world. */
+export interface IdentityDeps {
+  readonly keys: KeySource
+  readonly replay: ReplayGuard
+  readonly sessions: Sessions
+}
+
+/** How identity judges: the `identity` part of the configuration. Defaults are the strict ones. */
+export interface IdentityOptions {
+  /** Accepted issuers by exact `iss`. A token that lacks its issuer's tenant claim is refused. */
+  readonly issuers: readonly { readonly issuer: string; readonly tenantClaim?: string }[]
+  /** Accepted algorithms, out of SIGNATURE_ALGORITHMS. Default all of them. */
+  readonly algorithms?: readonly string[]
+  /** Types of known actors; default none: everyone is an agent. */
+  readonly actors?: ActorRegistry
+  /** `once`: each token opens one call. `session`: a token serves the one session that its claims name. Default `once`. */
+  readonly replay?: 'once' | 'session'
+  /** Seconds, 0 to 60. Default 30. */
+  readonly clockSkewS?: number
+  /** Seconds, 1 to 600. Default 600. */
+  readonly maxTokenLifeS?: number
+  /** Unverified tokens per peer and second. Default 50; good ones are given back. */
+  readonly missesPerS?: number
+  /** Unverified tokens that a peer may send at once. Default 100. */
+  readonly missBurst?: number
+  /** Verified tokens that are remembered. Default 10,000. */
+  readonly cacheEntries?: number
+  /** Peers whose budget is remembered. Default 10,000. */
+  readonly maxPeers?: number
+}
+
+/** A caller who proved who it is, and the session it is in. */
+export interface Identified {
+  readonly principal: Principal
+  readonly session: Session
+}
+
+/** Row 1 as a stage, and the same check for methods that are no calls (initialize, lists). */
+export interface Identity extends Stage<ReceivedCall, IdentifiedCall> {
+  /**
+   * Judges a caller's token, claims it and enters the session. Synchronous when nothing has to be waited for.
+   * @param now milliseconds since the epoch
+   * @throws Refusal CG_IDENTITY_*, at once or by rejection
+   */
+  readonly authenticate: (caller: Caller, now: number) => Identified | Promise<Identified>
+}
+
+/** JWTs of other kinds that an issuer signs with the same keys must not pass as access tokens (RFC 8725 s3.11). */
+const ACCESS_TOKEN_TYPES = new Set(['jwt', 'at+jwt', 'application/at+jwt'])
+
+/**
+ * Row 1: who calls, for whom, by which right. Everything is refused that a signature of a configured issuer does not say.
+ * Order: cheap checks, then the peer's budget, then the key, then the signature, and only then the claims: a stranger learns
+ * nothing about what a token would have to say.
+ * @throws TypeError for an option out of its bounds
+ */
+export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Identity {
+  const actors = options.actors ?? {}
+  const replay = options.replay ?? 'once'
+  const skewS = inBounds('clockSkewS', options.clockSkewS ?? 30, 0, MAX_CLOCK_SKEW_S)
+  const maxTokenLifeS = inBounds(
+    'maxTokenLifeS',
+    options.maxTokenLifeS ?? MAX_TOKEN_LIFE_S,
+    1,
+    MAX_TOKEN_LIFE_S,
+  )
+  const cache = new TokenCache(inBounds('cacheEntries', options.cacheEntries ?? 10_000, 1, 1_000_000))
+  const budget = new MissBudget({
+    perSecond: inBounds('missesPerS', options.missesPerS ?? 50, 1, 100_000),
+    burst: inBounds('missBurst', options.missBurst ?? 100, 1, 100_000),
+    maxPeers: inBounds('maxPeers', options.maxPeers ?? 10_000, 1, 1_000_000),
+  })
+  const issuers = new Map(options.issuers.map((rules) => [rules.issuer, rules]))
+  const algorithms = new Set(options.algorithms ?? SIGNATURE_ALGORITHMS)
+  for (const name of algorithms) {
+    if (SIGNATURE_ALGORITHMS.has(name)) continue
+    throw new TypeError(
+      `\`algorithms\` names \`${name}\` (expected some of ${[...SIGNATURE_ALGORITHMS].join(' ')})`,
+    )
+  }
+  const generationOf = (issuer: string): number => deps.keys.generation(issuer)
+
+  function authenticate(caller: Caller, now: number): Identified | Promise<Identified> {
+    const { token, peer } = caller
+    if (token === undefined || token === '') {
+      throw new Refusal('CG_IDENTITY_MISSING', { internal: 'no bearer token' })
+    }
+    // parseJws says the same, but a longer text is not even worth its hash.
+    if (token.length > MAX_TOKEN_CHARS) return refuseLength(token.length)
+    const key = tokenKey(token)
+    const known = cache.get(key, generationOf)
+    if (known !== undefined) return admit(known, key, caller, now)
+
+    const retryAfterS = budget.take(peer, now)
+    if (retryAfterS > 0) {
+      throw new Refusal('CG_IDENTITY_FLOOD', {
+        internal: 'peer sent more unverified tokens than its budget allows',
+        retryAfterS,
+      })
+    }
+    return verify(token, key, caller, now)
+  }
+
+  /** A token not seen before: issuer, key, signature, claims. */
+  function verify(token: string, key: string, caller: Caller, now: number): Identified | Promise<Identified> {
+    const jws = parseJws(token, algorithms)
+    const { kid } = jws
+    // Trying every key of the issuer would let a stranger choose how much work one token is.
+    if (kid === undefined) {
+      throw new Refusal('CG_IDENTITY_MALFORMED', {
+        internal: 'header has no `kid` that names a key of the issuer',
+      })
+    }
+    if (jws.typ !== undefined && !ACCESS_TOKEN_TYPES.has(jws.typ.toLowerCase())) {
+      throw new Refusal('CG_IDENTITY_MALFORMED', {
+        internal: `header \`typ\` is ${shown(jws.typ)} (expected at+jwt or JWT)`,
+      })
+    }
+    const payload = parsePayload(jws.payload)
+    const issuer = requiredText(payload, 'iss')
+    const rules = issuers.get(issuer)
+    if (rules === undefined) {
+      throw new Refusal('CG_IDENTITY_ISSUER', {
+        internal: `claim \`iss\` is ${shown(issuer)} (expected ${[...issuers.keys()].map(shown).join(' or ')})`,
+      })
+    }
+    return withKey(issuer, kid, (generation, found) => {
+      checkSignature(jws, found)
+      const entry = describe(payload, rules.tenantClaim, generation)
+      cache.set(key, entry)
+      const admitted = admit(entry, key, caller, now)
+      if (!(admitted instanceof Promise)) budget.refund(caller.peer)
+      else admitted.then(() => budget.refund(caller.peer)).catch(() => undefined)
+      return admitted
+    })
+  }
+
+  /** What a payload says, once its signature holds. */
+  function describe(payload: JsonObject, tenantClaim: string | undefined, generation: number): VerifiedToken {
+    const claims = parseClaims(payload)
+    checkLifetime(claims, maxTokenLifeS)
+    const tenant = tenantClaim === undefined ? 'default' : requiredText(payload, tenantClaim)
+    const principal = principalOf(claims, tenant, actors)
+    const tuple = tupleOf(principal)
+    const binding = bindingOf(tuple, claims.sid)
+    return { claims, principal, tuple, binding, generation, resource: '', claimed: false }
+  }
+
+  /** The generation is read first: keys that change while we wait leave an entry that the next call does not trust. */
+  function withKey(
+    issuer: string,
+    kid: string,
+    accept: (generation: number, key: VerificationKey) => Identified | Promise<Identified>,
+  ): Identified | Promise<Identified> {
+    const generation = generationOf(issuer)
+    const unavailable = (cause: unknown): never => {
+      throw new Refusal('CG_IDENTITY_KEYS_UNAVAILABLE', {
+        internal: `keys of issuer ${shown(issuer)} cannot be had (${cause instanceof Error ? cause.message : 'no reason given'})`,
+        cause,
+      })
+    }
+    const use = (key: VerificationKey | undefined): Identified | Promise<Identified> => {
+      if (key !== undefined) return accept(generation, key)
+      throw new Refusal('CG_IDENTITY_KEY_UNKNOWN', {
+        internal: `issuer ${shown(issuer)} has no usable key with the kid ${shown(kid)}`,
+      })
+    }
+    let found: Promise<VerificationKey | undefined> | VerificationKey | undefined
+    try {
+      found = deps.keys.key(issuer, kid)
+    } catch (cause) {
+      return unavailable(cause)
+    }
+    return found instanceof Promise ? found.catch(unavailable).then(use) : use(found)
+  }
+
+  /** What every call is asked, also with a token verified before: clock, audience, replay. */
+  function admit(
+    token: VerifiedToken,
+    key: string,
+    caller: Caller,
+    now: number,
+  ): Identified | Promise<Identified> {
+    try {
+      checkTimes(token.claims, now / 1_000, skewS)
+    } catch (refusal) {
+      if (refusal instanceof Refusal && refusal.code === 'CG_IDENTITY_EXPIRED') cache.delete(key)
+      throw refusal
+    }
+    const { endpoint } = caller
+    if (token.resource !== endpoint.resource) {
+      checkAudience(token.claims, acceptedAudiences(endpoint.resource, endpoint.server))
+      token.resource = endpoint.resource
+    }
+    const once = replay === 'once' || token.claims.once
+    if (token.claimed) return enter(token, now)
+    return claim(token, once ? randomUUID() : token.binding, once).then(() => enter(token, now))
+  }
+
+  /** INVARIANT: a token opens nothing before its claim is durable; a store that cannot answer refuses (SECURITY.md 1.1). */
+  async function claim(token: VerifiedToken, binding: string, once: boolean): Promise<void> {
+    const { principal, claims } = token
+    const { jtiHash } = principal.token
+    // Until the last moment at which checkTimes would still pass it.
+    const outcome = await deps.replay
+      .claim(jtiHash, Math.ceil(claims.exp + skewS), binding)
+      .catch((cause: unknown) => {
+        throw new Refusal('CG_IDENTITY_REPLAY_STORE', {
+          internal: `replay store did not answer for token ${jtiHash} (${cause instanceof Error ? cause.message : 'no reason given'})`,
+          cause,
+        })
+      })
+    if (outcome === 'first' || (outcome === 'same' && !once)) {
+      token.claimed = !once
+      return
+    }
+    throw new Refusal('CG_IDENTITY_REPLAYED', {
+      internal: once
+        ? `token ${jtiHash} was used before and opens one call only; mint a new one for each call`
+        : `token ${jtiHash} was used before in another session than ${binding}`,
+    })
+  }
+
+  function enter(token: VerifiedToken, now: number): Identified {
+    return { principal: token.principal, session: deps.sessions.enter(token.tuple, token.claims.sid, now) }
+  }
+
+  return {
+    name: 'identity',
+    // A cold key set is fetched within 5 s; all else is well under a millisecond, or one fsync.
+    budgetMs: 6_000,
+    authenticate,
+    run(call) {
+      const identified = authenticate(call.caller, call.receivedAt)
+      return identified instanceof Promise
+        ? identified.then((done) => identify(call, done))
+        : identify(call, identified)
+    },
+  }
+}
+
+function identify(call: ReceivedCall, { principal, session }: Identified): IdentifiedCall {
+  return { ...call, principal, session, chain: call.traceId ?? session.id }
+}
+
+function refuseLength(chars: number): never {
+  throw new Refusal('CG_IDENTITY_MALFORMED', {
+    internal: `token is ${chars} characters long, at most ${MAX_TOKEN_CHARS} are read`,
+  })
+}
+
+function inBounds(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw new TypeError(`\`${name}\` is \`${value}\` (expected an integer from ${least} to ${most})`)
+}

@@ -1,0 +1,42 @@
+import { hash } from 'node:crypto'
+import type { Actor, Principal } from '../../call/call.ts'
+import type { TokenClaims } from './claims.ts'
+
+/** Operator's registry of actors: id to type. Who is not in it is an agent, the type that policy trusts least. */
+export type ActorRegistry = Readonly<Record<string, { readonly type: Actor['type'] }>>
+
+/**
+ * Who calls, by the verified claims alone (ARCHITECTURE.md section 3): actor = `act.sub`, else `client_id`, else `sub`.
+ * INVARIANT: nothing of the request but the token enters here; no header changes who is authenticated (section 5, rule 1).
+ */
+export function principalOf(claims: TokenClaims, tenant: string, actors: ActorRegistry): Principal {
+  const id = claims.actor ?? claims.clientId ?? claims.sub
+  const type = (Object.hasOwn(actors, id) ? actors[id]?.type : undefined) ?? 'agent'
+  return {
+    actor: { id, type },
+    subject: claims.sub,
+    tenant,
+    clientId: claims.clientId ?? claims.authorizedParty ?? '',
+    grants: claims.grants,
+    token: { iss: claims.iss, jtiHash: jtiHash(claims), exp: claims.exp, iat: claims.iat },
+  }
+}
+
+/** Tenant, actor, subject and client id as a JSON array: no value can move the border between two of them. */
+export function tupleOf({ tenant, actor, subject, clientId }: Principal): string {
+  return JSON.stringify([tenant, actor.id, subject, clientId])
+}
+
+/** Session key that a token's claim is bound to: of claims only, so that it is the same after a restart and on any node. */
+export function bindingOf(tuple: string, sid: string | undefined): string {
+  return short(JSON.stringify([tuple, sid ?? null]))
+}
+
+/** Name of a token in records and in the replay store: issuer and jti hashed together, 128 bits in hex. Never the jti. */
+export function jtiHash({ iss, jti }: Pick<TokenClaims, 'iss' | 'jti'>): string {
+  return short(JSON.stringify([iss, jti]))
+}
+
+function short(text: string): string {
+  return hash('sha256', text, 'hex').slice(0, 32)
+}

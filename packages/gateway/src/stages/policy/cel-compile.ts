@@ -1,0 +1,447 @@
+import type { ASTNode } from '@marcbachmann/cel-js'
+import { isJsonObject, type Json } from '../../call/json.ts'
+import { ConditionError, parseCondition } from './cel.ts'
+import {
+  compilePattern,
+  FUNCTIONS,
+  METHODS,
+  OTHER_NAMES,
+  refusedArgument,
+  type CelFunction,
+} from './cel-functions.ts'
+import { isMacro, MACROS, type Loop } from './cel-macros.ts'
+import { binary, isKind, logical, negate, not, type OperatorRefused } from './cel-operators.ts'
+import { constantPart, costOf, type Part } from './cel-part.ts'
+import { EvaluationFault, kindOf, type Frame } from './cel-runtime.ts'
+import {
+  BOOL,
+  DOUBLE,
+  DYN,
+  INT,
+  listOf,
+  NULL,
+  objectOf,
+  STRING,
+  typeName,
+  unify,
+  type CelType,
+} from './cel-type.ts'
+import { didYouMean, nearestName, quoted } from './problem.ts'
+
+/** Deepest nesting of loops: a loop in a loop is the most that a rule needs and a decision can pay. */
+const MAX_LOOPS = 2
+
+/** A fact by its path. */
+export interface FactPath {
+  /** As written: `args.filter.name`. */
+  readonly name: string
+  readonly root: string
+  readonly members: readonly string[]
+}
+
+/** A condition, checked against the types of its facts and ready to run. */
+export interface Condition {
+  /** @throws EvaluationFault when it has no answer for these facts */
+  readonly test: (frame: Frame) => boolean
+  /** Facts that it reads. */
+  readonly paths: readonly FactPath[]
+  /** What will go wrong in some calls, with the character where. */
+  readonly warnings: readonly { readonly index: number; readonly message: string }[]
+}
+
+/**
+ * Compiles a condition to closures: no code is generated, members are own members only, every run is bounded.
+ * @param roots types of the facts that it may read; the type of `args` is that of one tool
+ * @throws ConditionError with the first thing that is wrong and its character
+ */
+export function compileCondition(text: string, roots: ReadonlyMap<string, CelType>): Condition {
+  const compiler = new Compiler(roots)
+  const part = compiler.whole(parseCondition(text))
+  const test = (frame: Frame): boolean => {
+    frame.spend(part.cost)
+    const value = part.run(frame)
+    if (typeof value !== 'boolean') throw frame.fault(`condition is ${kindOf(value)} (expected bool)`)
+    return value
+  }
+  return {
+    test,
+    paths: [...compiler.paths].map(([name, [root = '', ...members]]) => ({ name, root, members })),
+    warnings: compiler.warnings,
+  }
+}
+
+class Compiler {
+  readonly paths = new Map<string, readonly string[]>()
+  readonly warnings: { index: number; message: string }[] = []
+  readonly #roots: ReadonlyMap<string, CelType>
+  readonly #variables: { name: string; type: CelType }[] = []
+
+  constructor(roots: ReadonlyMap<string, CelType>) {
+    this.#roots = roots
+  }
+
+  whole(node: ASTNode): Part {
+    const part = this.#part(node)
+    if (!isKind(part.type, 'bool')) {
+      throw new ConditionError(node.start, `condition is ${typeName(part.type)} (expected bool)`)
+    }
+    this.#warnNullable(node, part)
+    return part
+  }
+
+  /** A piece whose value is used: what it reads goes to the record. */
+  #part(node: ASTNode): Part {
+    const part = this.#piece(node)
+    if (part.path !== undefined) this.paths.set(part.path.join('.'), part.path)
+    return part
+  }
+
+  #piece(node: ASTNode): Part {
+    switch (node.op) {
+      case 'value':
+        return literal(node, node.args)
+      case 'id':
+        return this.#name(node, node.args)
+      case '.':
+        return this.#select(node, node.args[0], node.args[1])
+      case '[]':
+        return this.#index(node, node.args[0], node.args[1])
+      case 'call':
+        return this.#call(node, node.args[0], undefined, node.args[1])
+      case 'rcall':
+        return this.#call(node, node.args[0], node.args[1], node.args[2])
+      case 'list':
+        return this.#list(node.args)
+      case 'map':
+        return this.#map(node.args)
+      case '?:':
+        return this.#ternary(node.args)
+      case '&&':
+      case '||': {
+        const [left, right] = node.args
+        const parts = [this.#part(left), this.#part(right)] as const
+        this.#warnNullable(left, parts[0])
+        this.#warnNullable(right, parts[1])
+        return settle(logical(node.op, ...parts), left, right)
+      }
+      case '!_':
+        return settle(not(this.#part(node.args)), node.args, node.args)
+      case '-_':
+        return settle(negate(this.#part(node.args)), node.args, node.args)
+      case '.?':
+      case '[?]':
+        throw new ConditionError(
+          node.start,
+          'optional access is not part of conditions (absent members are null)',
+        )
+      default:
+        return settle(binary(node.op, this.#part(node.args[0]), this.#part(node.args[1])), ...node.args)
+    }
+  }
+
+  #name(node: ASTNode, name: string): Part {
+    const slot = this.#variables.findLastIndex((variable) => variable.name === name)
+    const variable = this.#variables[slot]
+    if (variable !== undefined) {
+      return { type: variable.type, run: (frame) => frame.slots[slot] ?? null, cost: 1 }
+    }
+    const type = this.#roots.get(name)
+    if (type === undefined) {
+      const hint = didYouMean(
+        nearestName(name, [...this.#roots.keys(), ...this.#variables.map((known) => known.name)]),
+      )
+      throw new ConditionError(
+        node.start,
+        `unknown fact ${quoted(name)} (expected ${[...this.#roots.keys()].map((root) => `\`${root}\``).join(', ')})${hint}`,
+      )
+    }
+    return { type, run: (frame) => frame.facts[name] ?? null, cost: 1, path: [name] }
+  }
+
+  #select(node: ASTNode, of: ASTNode, name: string): Part {
+    const receiver = this.#piece(of)
+    const { type, declared } = this.#memberType(node, receiver, name)
+    const part = { type, run: memberOf(receiver, name, declared), cost: costOf(receiver) }
+    return receiver.path === undefined ? part : { ...part, path: [...receiver.path, name] }
+  }
+
+  #memberType(node: ASTNode, receiver: Part, name: string): { type: CelType; declared: boolean } {
+    const of = receiver.type
+    if (of.kind === 'dyn') return { type: { ...DYN, nullable: true }, declared: false }
+    const written = receiver.path?.join('.')
+    if (of.kind !== 'object') {
+      const what = written === undefined ? 'this' : `\`${written}\``
+      throw new ConditionError(node.start, `${what} is ${typeName(of)} and has no member ${quoted(name)}`)
+    }
+    const type = of.members.get(name)
+    if (type !== undefined) return { type, declared: true }
+    if (of.rest !== undefined) return { type: of.rest, declared: false }
+    const known = [...of.members.keys()]
+    const best = nearestName(name, known)
+    const prefix = written === undefined ? '' : `${written}.`
+    const expected =
+      known.length === 0
+        ? 'no members'
+        : known
+            .slice(0, 12)
+            .map((key) => quoted(prefix + key))
+            .join(', ')
+    const index = Math.max(node.start, node.end - name.length)
+    const hint = best === undefined ? '' : didYouMean(prefix + best)
+    throw new ConditionError(index, `unknown member ${quoted(prefix + name)} (expected ${expected})${hint}`)
+  }
+
+  #index(node: ASTNode, of: ASTNode, at: ASTNode): Part {
+    if (at.op === 'value' && typeof at.args === 'string') {
+      // `args["count"]` is `args.count`, with the same check and the same path.
+      return this.#select(node, of, at.args)
+    }
+    const receiver = this.#part(of)
+    const index = this.#part(at)
+    const type = receiver.type
+    if (!isKind(type, 'list', 'object')) {
+      throw new ConditionError(of.start, `${typeName(type)} has no elements (expected list or object)`)
+    }
+    if (
+      !isKind(
+        index.type,
+        ...(type.kind === 'list'
+          ? ['int' as const]
+          : type.kind === 'object'
+            ? ['string' as const]
+            : ['int' as const, 'string' as const]),
+      )
+    ) {
+      throw new ConditionError(
+        at.start,
+        `index is ${typeName(index.type)} (expected ${type.kind === 'list' ? 'int' : 'string'})`,
+      )
+    }
+    const item = type.kind === 'list' ? type.item : { ...DYN, nullable: true }
+    const run = (frame: Frame): Json => {
+      const holder = receiver.run(frame)
+      const key = index.run(frame)
+      if (Array.isArray(holder) && typeof key === 'number') {
+        const value = Number.isInteger(key) && key >= 0 ? (holder as readonly Json[])[key] : undefined
+        if (value !== undefined) return value
+        throw frame.fault('index is out of bounds')
+      }
+      if (isJsonObject(holder) && typeof key === 'string' && Object.hasOwn(holder, key))
+        return holder[key] ?? null
+      throw frame.fault(`no such element of ${kindOf(holder)}`)
+    }
+    return { type: item, run, cost: costOf(receiver, index) }
+  }
+
+  #call(node: ASTNode, name: string, receiver: ASTNode | undefined, args: readonly ASTNode[]): Part {
+    if (name === 'has' && receiver === undefined) return this.#has(node, args)
+    if (name === 'matches') return this.#matches(node, receiver === undefined ? args : [receiver, ...args])
+    if (receiver !== undefined && isMacro(name)) return this.#loop(node, name, receiver, args)
+    const table = receiver === undefined ? FUNCTIONS : METHODS
+    const fn = Object.hasOwn(table, name) ? table[name] : undefined
+    if (fn === undefined) throw this.#unknownFunction(node, name, receiver)
+    const given = receiver === undefined ? args : [receiver, ...args]
+    if (given.length !== fn.takes.length) {
+      throw new ConditionError(
+        node.start,
+        `\`${name}\` is given ${given.length - (receiver === undefined ? 0 : 1)} arguments (expected ${fn.takes.length - (receiver === undefined ? 0 : 1)})`,
+      )
+    }
+    return this.#apply(fn, given)
+  }
+
+  #apply(fn: CelFunction, given: readonly ASTNode[]): Part {
+    const parts = given.map((arg) => this.#part(arg))
+    const refused = refusedArgument(
+      fn,
+      parts.map((part) => part.type),
+    )
+    if (refused !== undefined) throw new ConditionError(given[refused.index]?.start ?? 0, refused.message)
+    const [first, second] = parts
+    const run = (frame: Frame): Json => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
+    return { type: fn.returns, run, cost: costOf(...parts) }
+  }
+
+  #unknownFunction(node: ASTNode, name: string, receiver: ASTNode | undefined): ConditionError {
+    const windowed = receiver?.op === 'id' && `${receiver.args}.${name}`
+    if (windowed === 'session.sum' || windowed === 'actor.count') {
+      return new ConditionError(node.start, `windowed fact \`${windowed}\` is not built in this version`)
+    }
+    const known = [...Object.keys(receiver === undefined ? FUNCTIONS : METHODS), ...OTHER_NAMES]
+    return new ConditionError(
+      node.start,
+      `unknown function ${quoted(name)} (expected ${known.map((one) => `\`${one}\``).join(', ')})${didYouMean(nearestName(name, known))}`,
+    )
+  }
+
+  /** `has(x.y)`: there and not null, because absent and null are one thing in conditions. */
+  #has(node: ASTNode, args: readonly ASTNode[]): Part {
+    const [arg] = args
+    if (arg === undefined || arg.op !== '.' || args.length !== 1) {
+      throw new ConditionError(node.start, '`has` takes one member (expected `has(args.name)`)')
+    }
+    const [of, name] = arg.args
+    const receiver = this.#part(of)
+    this.#memberType(arg, receiver, name)
+    const run = (frame: Frame): Json => {
+      const holder = receiver.run(frame)
+      if (!isJsonObject(holder)) throw frame.fault(`${kindOf(holder)} has no members`)
+      return Object.hasOwn(holder, name) && holder[name] !== null
+    }
+    if (receiver.path !== undefined)
+      this.paths.set([...receiver.path, name].join('.'), [...receiver.path, name])
+    return { type: BOOL, run, cost: costOf(receiver) }
+  }
+
+  #matches(node: ASTNode, args: readonly ASTNode[]): Part {
+    const [of, at] = args
+    if (of === undefined || at === undefined || args.length !== 2) {
+      throw new ConditionError(
+        node.start,
+        '`matches` takes a text and a pattern (expected `args.name.matches("^a")`)',
+      )
+    }
+    const value = this.#part(of)
+    if (!isKind(value.type, 'string'))
+      throw new ConditionError(of.start, `\`matches\` of ${typeName(value.type)} (expected string)`)
+    if (at.op !== 'value' || typeof at.args !== 'string') {
+      throw new ConditionError(at.start, 'pattern of `matches` is computed (expected a literal text)')
+    }
+    const found = compilePattern(at.args)
+    if (typeof found === 'string') throw new ConditionError(at.start, found)
+    return { type: BOOL, run: (frame) => found(frame, value.run(frame)), cost: costOf(value) }
+  }
+
+  #loop(node: ASTNode, name: keyof typeof MACROS, over: ASTNode, args: readonly ASTNode[]): Part {
+    const [variable, ...bodies] = args
+    if (this.#variables.length === MAX_LOOPS) {
+      throw new ConditionError(node.start, `loops are nested deeper than ${MAX_LOOPS}`)
+    }
+    const macro = MACROS[name]
+    if (variable === undefined || variable.op !== 'id' || !macro.bodies.includes(bodies.length)) {
+      throw new ConditionError(
+        node.start,
+        `\`${name}\` takes a variable and an expression (expected \`list.${name}(x, ...)\`)`,
+      )
+    }
+    const local = variable.args
+    if (this.#roots.has(local) || this.#variables.some((known) => known.name === local)) {
+      throw new ConditionError(
+        variable.start,
+        `variable ${quoted(local)} hides another name (expected a new name)`,
+      )
+    }
+    const range = this.#part(over)
+    if (!isKind(range.type, 'list', 'object')) {
+      throw new ConditionError(over.start, `\`${name}\` of ${typeName(range.type)} (expected list or object)`)
+    }
+    const item =
+      range.type.kind === 'list'
+        ? range.type.item
+        : range.type.kind === 'object'
+          ? STRING
+          : { ...DYN, nullable: true }
+    const slot = this.#variables.length
+    this.#variables.push({ name: local, type: item })
+    const parts = bodies.map((body) => this.#part(body))
+    this.#variables.pop()
+    const tests = parts.slice(0, name === 'map' ? parts.length - 1 : parts.length)
+    for (const [i, test] of tests.entries()) {
+      const at = bodies[i]
+      if (at !== undefined && !isKind(test.type, 'bool')) {
+        throw new ConditionError(at.start, `\`${name}\` asks ${typeName(test.type)} (expected bool)`)
+      }
+    }
+    const loop: Loop = { range, slot, item, bodies: parts }
+    return macro.compile(loop)
+  }
+
+  #list(items: readonly ASTNode[]): Part {
+    const parts = items.map((item) => this.#part(item))
+    const [first, ...others] = parts.map((part) => part.type)
+    const type = listOf(first === undefined ? DYN : others.reduce(unify, first))
+    const constants = parts.flatMap((part) => (part.constant === undefined ? [] : [part.constant]))
+    if (constants.length === parts.length) return constantPart(type, constants)
+    return { type, run: (frame) => parts.map((part) => part.run(frame)), cost: costOf(...parts) }
+  }
+
+  #map(entries: readonly (readonly [ASTNode, ASTNode])[]): Part {
+    const members: [string, Part][] = entries.map(([key, value]) => {
+      if (key.op !== 'value' || typeof key.args !== 'string') {
+        throw new ConditionError(key.start, 'member name is computed (expected a literal text)')
+      }
+      return [key.args, this.#part(value)]
+    })
+    const type = objectOf(Object.fromEntries(members.map(([key, part]) => [key, part.type])))
+    const run = (frame: Frame): Json =>
+      Object.fromEntries(members.map(([key, part]) => [key, part.run(frame)]))
+    return { type, run, cost: costOf(...members.map(([, part]) => part)) }
+  }
+
+  #ternary([condition, yes, no]: readonly [ASTNode, ASTNode, ASTNode]): Part {
+    const test = this.#part(condition)
+    if (!isKind(test.type, 'bool'))
+      throw new ConditionError(condition.start, `\`?\` asks ${typeName(test.type)} (expected bool)`)
+    const left = this.#part(yes)
+    const right = this.#part(no)
+    const run = (frame: Frame): Json => {
+      const answer = test.run(frame)
+      if (typeof answer !== 'boolean') throw frame.fault(`\`?\` of ${kindOf(answer)} (expected bool)`)
+      return answer ? left.run(frame) : right.run(frame)
+    }
+    return { type: unify(left.type, right.type), run, cost: costOf(test, left, right) }
+  }
+
+  #warnNullable(node: ASTNode, part: Part): void {
+    if (part.type.kind !== 'bool' || !part.type.nullable || part.path === undefined) return
+    const path = part.path.join('.')
+    const message = `\`${path}\` is optional and null when absent, which is an error here; write \`${path} == true\``
+    this.warnings.push({ index: node.start, message })
+  }
+}
+
+function literal(node: ASTNode, value: unknown): Part {
+  switch (typeof value) {
+    case 'string':
+      return constantPart(STRING, value)
+    case 'boolean':
+      return constantPart(BOOL, value)
+    case 'number':
+      return constantPart(DOUBLE, value)
+    case 'bigint': {
+      const number = Number(value)
+      if (!Number.isSafeInteger(number)) {
+        throw new ConditionError(
+          node.start,
+          'integer is out of range (expected at most 2^53 - 1, as in JSON)',
+        )
+      }
+      return constantPart(INT, number)
+    }
+    default:
+      if (value === null) return constantPart(NULL, null)
+      throw new ConditionError(
+        node.start,
+        'bytes and unsigned numbers are not part of conditions (JSON has neither)',
+      )
+  }
+}
+
+/** Reads an own member: a declared one is null when absent, any other must be there. */
+function memberOf(receiver: Part, name: string, declared: boolean): (frame: Frame) => Json {
+  return (frame) => {
+    const holder = receiver.run(frame)
+    if (!isJsonObject(holder)) throw frame.fault(`${kindOf(holder)} has no member ${quoted(name)}`)
+    // INVARIANT: own members only, so no condition ever sees `__proto__`, `constructor` or `toString` of an object.
+    if (Object.hasOwn(holder, name)) return holder[name] ?? null
+    if (declared) return null
+    throw frame.fault(`no member ${quoted(name)}`)
+  }
+}
+
+function settle(part: Part | OperatorRefused, left: ASTNode, right: ASTNode): Part {
+  if ('run' in part) return part
+  throw new ConditionError(part.side === 'left' ? left.start : right.start, part.message)
+}
+
+export { EvaluationFault }

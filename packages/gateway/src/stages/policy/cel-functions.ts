@@ -1,0 +1,128 @@
+import { RE2JS } from 're2js'
+import type { Json } from '../../call/json.ts'
+import { BOOL, DOUBLE, INT, STRING, typeName, type CelType } from './cel-type.ts'
+import { kindOf, type Frame } from './cel-runtime.ts'
+
+/** Longest pattern of `matches`, in UTF-16 units. */
+const MAX_PATTERN = 512
+
+/** A function of conditions. `takes` are the kinds that each argument may have, the receiver first. */
+export interface CelFunction {
+  readonly takes: readonly (readonly CelType['kind'][])[]
+  readonly returns: CelType
+  readonly call: (frame: Frame, first: Json, second: Json) => Json
+}
+
+const text = ['string'] as const
+const textTest = (test: (a: string, b: string) => boolean): CelFunction => ({
+  takes: [text, text],
+  returns: BOOL,
+  call: (frame, a, b) => {
+    if (typeof a !== 'string' || typeof b !== 'string')
+      throw wrong(frame, typeof a === 'string' ? b : a, 'string')
+    // V8's search can cost length times length when both come from the arguments.
+    frame.spend(1 + (a.length >> 6) + Math.ceil((a.length * b.length) / 256))
+    return test(a, b)
+  },
+})
+
+/** Called as `text.contains("x")`. */
+export const METHODS: Readonly<Record<string, CelFunction>> = {
+  contains: textTest((a, b) => a.includes(b)),
+  startsWith: textTest((a, b) => a.startsWith(b)),
+  endsWith: textTest((a, b) => a.endsWith(b)),
+  size: { takes: [['string', 'list', 'object']], returns: INT, call: size },
+}
+
+/** Called as `size(x)`. */
+export const FUNCTIONS: Readonly<Record<string, CelFunction>> = {
+  size: { takes: [['string', 'list', 'object']], returns: INT, call: size },
+  int: { takes: [['int', 'double', 'string']], returns: INT, call: toInt },
+  double: { takes: [['int', 'double', 'string']], returns: DOUBLE, call: toDouble },
+  string: { takes: [['int', 'double', 'string', 'bool']], returns: STRING, call: toText },
+}
+
+/** Names of macros and of `matches`, for messages about unknown functions. */
+export const OTHER_NAMES = ['has', 'all', 'exists', 'exists_one', 'filter', 'map', 'matches'] as const
+
+/**
+ * Compiles the pattern of `matches` on a linear-time engine: V8's takes exponential time on patterns such as `(a+)+$`.
+ * @returns a message when the pattern is refused
+ */
+export function compilePattern(pattern: string): ((frame: Frame, value: Json) => boolean) | string {
+  if (pattern.length > MAX_PATTERN)
+    return `pattern is ${pattern.length} characters long (expected at most ${MAX_PATTERN})`
+  let compiled: RE2JS
+  try {
+    compiled = RE2JS.compile(pattern)
+  } catch (error) {
+    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : ''
+    return `pattern is refused: ${why} (expected RE2 syntax, without look-around and back references)`
+  }
+  return (frame, value) => {
+    if (typeof value !== 'string') throw wrong(frame, value, 'string')
+    frame.spend(1 + value.length)
+    return compiled.matcher(value).find()
+  }
+}
+
+/** Why a function does not take arguments of these types; undefined when it does. */
+export function refusedArgument(
+  fn: CelFunction,
+  types: readonly CelType[],
+): { index: number; message: string } | undefined {
+  for (const [index, type] of types.entries()) {
+    const kinds = fn.takes[index] ?? []
+    if (type.kind === 'dyn' || kinds.includes(type.kind)) continue
+    return { index, message: `${typeName(type)} is no argument here (expected ${kinds.join(' or ')})` }
+  }
+  return undefined
+}
+
+export function wrong(frame: Frame, value: Json, expected: string): Error {
+  return frame.fault(`value is ${kindOf(value)} (expected ${expected})`)
+}
+
+/** Length of a text in code points, of a list in elements, of an object in members. */
+function size(frame: Frame, value: Json): Json {
+  if (typeof value === 'string') {
+    frame.spend(1 + (value.length >> 4))
+    let count = 0
+    for (let i = 0; i < value.length; i++) {
+      const unit = value.charCodeAt(i)
+      const pairs = unit >= 0xd800 && unit < 0xdc00 && (value.charCodeAt(i + 1) & 0xfc00) === 0xdc00
+      if (pairs) i++
+      count++
+    }
+    return count
+  }
+  if (Array.isArray(value)) return value.length
+  if (typeof value === 'object' && value !== null) {
+    const count = Object.keys(value).length
+    frame.spend(1 + (count >> 3))
+    return count
+  }
+  throw wrong(frame, value, 'string, list or object')
+}
+
+function toInt(frame: Frame, value: Json): Json {
+  const number = typeof value === 'string' && /^-?\d{1,16}$/.test(value) ? Number(value) : value
+  if (typeof number !== 'number') throw wrong(frame, value, 'a number or a decimal text')
+  const integer = Math.trunc(number)
+  if (!Number.isSafeInteger(integer)) throw frame.fault('integer is out of range (expected at most 2^53 - 1)')
+  return integer === 0 ? 0 : integer
+}
+
+function toDouble(frame: Frame, value: Json): Json {
+  const isDecimal =
+    typeof value === 'string' && /^-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?$/.test(value)
+  const number = isDecimal ? Number(value) : value
+  if (typeof number !== 'number') throw wrong(frame, value, 'a number or a decimal text')
+  return number
+}
+
+function toText(frame: Frame, value: Json): Json {
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  throw wrong(frame, value, 'a scalar')
+}

@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { verifies } from '../../testing/verifies.ts'
+import { BULK, problemsOf, run } from './testing/fixtures.ts'
+
+const SCHEMA = {
+  type: 'object',
+  properties: {
+    n: { type: 'integer' },
+    d: { type: 'number' },
+    s: { type: 'string' },
+    b: { type: 'boolean' },
+    l: { type: 'array', items: { type: 'integer' } },
+    o: { type: 'object', properties: { x: { type: 'string' } } },
+    open: { type: 'object', additionalProperties: { type: 'integer' } },
+    must: { type: 'integer' },
+  },
+  required: ['must'],
+}
+
+test('the table of null: absent is null, `!` of null and "" is true, an order with null is false', () => {
+  const table: [string, Record<string, number | string | boolean | null>, boolean | string][] = [
+    ['!args.s', {}, true],
+    ['!args.s', { s: '' }, true],
+    ['!args.s', { s: 'x' }, false],
+    ['!args.s', { s: null }, true],
+    ['!args.b', {}, true],
+    ['!args.b', { b: false }, true],
+    ['!args.b', { b: true }, false],
+    ['args.n > 5', {}, false],
+    ['args.n < 5', {}, false],
+    ['args.n >= 5', { n: null }, false],
+    ['5 <= args.n', {}, false],
+    ['args.n > 5', { n: 6 }, true],
+    ['!(args.n > 5)', {}, true],
+    ['args.s < "m"', {}, false],
+    ['args.n == null', {}, true],
+    ['args.n == null', { n: 0 }, false],
+    ['args.n != null && args.n > 5', {}, false],
+    ['has(args.n)', {}, false],
+    ['has(args.n)', { n: null }, false],
+    ['has(args.n)', { n: 0 }, true],
+    ['args.s in ["x"]', {}, false],
+    ['args.s in ["x"]', { s: 'x' }, true],
+    ['args.n + 1 > 5', {}, 'EvaluationFault: `+` of null and number (expected numbers)'],
+    ['args.s.contains("x")', {}, 'EvaluationFault: value is null (expected string)'],
+    ['args.o.x == "y"', {}, 'EvaluationFault: null has no member `x`'],
+    ['args.b && true', {}, 'EvaluationFault: `&&` of null (expected bool)'],
+    ['args.b == true', {}, false],
+    ['args.l.exists(i, i > 1)', {}, 'EvaluationFault: loop over null (expected list or object)'],
+  ]
+  for (const [cond, args, expected] of table)
+    assert.equal(run(cond, args, SCHEMA), expected, `${cond} of ${JSON.stringify(args)}`)
+})
+
+test('an undeclared member is an error at run time, asked by `has` it is not', () => {
+  assert.equal(run('args.open.k == 1', { open: { k: 1 } }, SCHEMA), true)
+  assert.equal(run('args.open.k == 1', { open: {} }, SCHEMA), 'EvaluationFault: no member `k`')
+  assert.equal(run('has(args.open.k) && args.open.k == 1', { open: {} }, SCHEMA), false)
+  assert.equal(run('args.any == 1', {}), 'EvaluationFault: no member `any`')
+})
+
+test('JSON numbers: 1001 and 1001.5 compare with integers, integer arithmetic stays whole', () => {
+  assert.equal(run('args.d > 1000', { d: 1001.5 }, SCHEMA), true)
+  assert.equal(run('args.d > 1001', { d: 1001 }, SCHEMA), false)
+  assert.equal(run('args.n > 1000.5', { n: 1001 }, SCHEMA), true)
+  assert.equal(run('args.n / 2 == 500 && args.n % 2 == 1', { n: 1001 }, SCHEMA), true)
+  assert.equal(run('args.d / 2.0 == 500.5', { d: 1001 }, SCHEMA), true)
+  assert.equal(run('args.x / 2 == 500', { x: 1001 }), true)
+  assert.equal(run('args.x / 2.0 == 500.5', { x: 1001 }), true)
+  assert.equal(
+    run('args.n * 9007199254740991 > 0', { n: 2 }, SCHEMA),
+    'EvaluationFault: integer is out of range (expected at most 2^53 - 1)',
+  )
+  assert.equal(run('args.n / 0 == 1', { n: 2 }, SCHEMA), 'EvaluationFault: `/` by zero')
+})
+
+test('`&&` and `||` absorb an error when the other side decides, in either order', () => {
+  for (const [cond, expected] of [
+    ['args.q == 1 && false', false],
+    ['false && args.q == 1', false],
+    ['args.q == 1 || true', true],
+    ['true || args.q == 1', true],
+  ] as const)
+    assert.equal(run(cond), expected, cond)
+  assert.equal(run('args.q == 1 && true'), 'EvaluationFault: no member `q`')
+  assert.equal(run('args.q == 1 || false'), 'EvaluationFault: no member `q`')
+})
+
+test('loops, strings and conversions answer as CEL says', () => {
+  const args = { l: [1, 2, 3], s: 'añ𝒳', o: { x: '12' } }
+  for (const cond of [
+    'args.l.all(i, i > 0)',
+    '!args.l.all(i, i > 1)',
+    'args.l.exists(i, i == 3)',
+    'args.l.exists_one(i, i > 2)',
+    '!args.l.exists_one(i, i > 1)',
+    'args.l.filter(i, i > 1) == [2, 3]',
+    'args.l.map(i, i * 2) == [2, 4, 6]',
+    'args.l.map(i, i > 1, i * 2) == [4, 6]',
+    'args.l.exists(i, i / (i - 1) > 0)',
+    'args.o.exists(k, k == "x")',
+    '"x" in args.o && !("y" in args.o)',
+    'args.l[0] == 1 && args["l"][2] == 3',
+    'size(args.s) == 3 && args.l.size() == 3 && size(args.o) == 1',
+    'int(args.o.x) == 12 && double("1.5") == 1.5 && string(12) == "12" && int(-1.9) == -1',
+    'args.s.startsWith("a") && args.s.endsWith("𝒳") && args.s.contains("ñ")',
+    'args.s.matches("^añ.$") && !matches(args.s, "z")',
+    '"\\uffff" < "𝒳"',
+    'true ? args.l == [1, 2, 3] : false',
+    '{"a": 1} == {"a": 1} && {"a": 1} != {"a": 2}',
+    '1 == 1.0 && 1 in [1.0]',
+    'args.l + [4] == [1, 2, 3, 4] && "a" + "b" == "ab"',
+  ]) {
+    assert.equal(run(cond, args), true, cond)
+  }
+  assert.equal(run('args.l[3] == 1', args), 'EvaluationFault: index is out of bounds')
+  assert.equal(run('args.l[-1] == 1', args), 'EvaluationFault: index is out of bounds')
+})
+
+test('prototype members are never reachable', () => {
+  const args = JSON.parse('{"o":{},"l":[],"s":"x"}')
+  for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+    for (const holder of ['args', 'args.o']) {
+      assert.equal(run(`has(${holder}.${name})`, args), false, `${holder}.${name}`)
+      assert.equal(run(`${holder}["${name}"] == null`, args), `EvaluationFault: no member \`${name}\``)
+    }
+    assert.equal(run(`"${name}" in args.o`, args), false)
+    assert.match(String(run(`args.s.${name} == null`, args)), /^EvaluationFault: string has no member/)
+    assert.match(String(run(`args.l.${name} == null`, args)), /^EvaluationFault: list has no member/)
+    assert.match(String(run(`url.${name} == null`)), /^ConditionError: unknown member/)
+    assert.match(String(run(`${name} == null`)), /^ConditionError/)
+  }
+  assert.match(String(run('args.s.toString() == "x"', args)), /^ConditionError: unknown function/)
+})
+
+test('an own member named `__proto__` is data', () => {
+  assert.equal(run('args["__proto__"] == 1', JSON.parse('{"__proto__":1}')), true)
+})
+
+test('`matches` runs in linear time and takes only literal patterns that RE2 has', () => {
+  assert.equal(run('args.s.matches("(a+)+$")', { s: `${'a'.repeat(5_000)}!` }), false)
+  assert.equal(run('args.s.matches("(a+)+$")', { s: 'aaa' }), true)
+  assert.match(String(run('args.s.matches(args.p)', { s: '', p: '' })), /pattern of `matches` is computed/)
+  assert.match(String(run('args.s.matches("(?=a)")')), /^ConditionError: pattern is refused/)
+  assert.match(String(run('args.s.matches("(a)\\\\1")')), /^ConditionError: pattern is refused/)
+  assert.match(String(run('args.s.matches("a")', { s: 'b'.repeat(300_000) })), /costs more than/)
+})
+
+test('what a condition may cost is bounded at load', () => {
+  assert.match(
+    String(run('args.a.all(x, args.b.all(y, args.c.all(z, true)))')),
+    /loops are nested deeper than 2/,
+  )
+  assert.equal(run('args.a.all(x, args.a.all(y, true))', { a: [1] }), true)
+  assert.match(String(run(`${'1 == 1 && '.repeat(400)}true`)), /^ConditionError: exceeded maxAstNodes/)
+  assert.match(String(run(`${'('.repeat(100)}true${')'.repeat(100)}`)), /^ConditionError/)
+  assert.match(String(run(`${'!'.repeat(8_000)}true`)), /^ConditionError/)
+  assert.match(String(run('args.a.exists(args, true)')), /hides another name/)
+  assert.match(String(run('args.a.exists(x, args.a.exists(x, true))')), /hides another name/)
+})
+
+test('a loop absorbs errors of elements but never the end of its budget', () => {
+  const text = 'x'.repeat(400_000)
+  assert.match(
+    String(run('args.l.exists(i, args.s.matches("y")) || true', { l: [1, 2], s: text })),
+    /costs more than/,
+  )
+  assert.match(
+    String(run('args.l.exists(i, i.foo == 1)', { l: Array.from({ length: 50_000 }, () => 1) })),
+    /costs more than/,
+  )
+})
+
+function rule(cond: string): string {
+  return `- rule: r\n  when: { tool: "crm.bulk_update", cond: "${cond}" }\n  decision: deny\n`
+}
+
+test('a condition is checked against the pinned schema: place, expectation and nearest name', () => {
+  verifies('play3.typed')
+  const table: [string, string][] = [
+    [
+      'args.cnt > 1',
+      '2:48 for tool `crm.bulk_update`: unknown member `args.cnt` (expected `args.count`, `args.tier`, `args.dry`, `args.price`, `args.ids`, `args.filter`); did you mean `args.count`',
+    ],
+    [
+      'args.count > \\"x\\"',
+      '2:56 for tool `crm.bulk_update`: int is not ordered against string (expected int)',
+    ],
+    ['args.count == \\"x\\"', '2:57 for tool `crm.bulk_update`: string is never equal'],
+    [
+      'args.tier > 5',
+      '2:55 for tool `crm.bulk_update`: string or null is not ordered against int (expected string)',
+    ],
+    [
+      'args.filter.nam == \\"x\\"',
+      '2:55 for tool `crm.bulk_update`: unknown member `args.filter.nam` (expected `args.filter.name`); did you mean `args.filter.name`',
+    ],
+    [
+      '1 in args.ids',
+      '2:43 for tool `crm.bulk_update`: int is never in list of string or null (expected string)',
+    ],
+    [
+      'args.ids.exists(i, i > 1)',
+      '2:66 for tool `crm.bulk_update`: string is not ordered against int (expected string)',
+    ],
+    ['!args.count', '2:44 for tool `crm.bulk_update`: `!` of int (expected bool or string)'],
+    ['args.count', '2:43 for tool `crm.bulk_update`: condition is int (expected bool)'],
+    ['args.count + 1.5 > 2.0', '2:56 for tool `crm.bulk_update`: `+` of int and double'],
+    ['arg.count > 1', '2:43 unknown fact `arg`'],
+    ['url.host == \\"a\\"', '2:47 unknown member `url.host`'],
+    ['args.count.sizes() > 1', '2:43 unknown function `sizes`'],
+    ['session.sum(\\"a\\") > 1', '2:43 windowed fact `session.sum` is not built in this version'],
+    ['args.count > ', '2:56 unexpected token: EOF (expected a CEL expression)'],
+    ['args.count > 1u', '2:56 bytes and unsigned numbers are not part of conditions'],
+  ]
+  for (const [cond, expected] of table) {
+    const [problem, ...more] = problemsOf(rule(cond), [BULK])
+    assert.deepEqual(more, [], cond)
+    if (cond.startsWith('args.count =='))
+      assert.match(problem ?? '', /int never equals string \(expected int\)$/)
+    else assert.ok(problem?.startsWith(`p.yaml:${expected}`), `${cond}: ${problem}`)
+  }
+  for (const good of [
+    'args.count > 1',
+    'args.price > 1',
+    'args.filter.name == \\"x\\"',
+    'args.count * 2 > 1',
+    '\\"a\\" in args.ids',
+  ]) {
+    assert.deepEqual(problemsOf(rule(good), [BULK]), [], good)
+  }
+})

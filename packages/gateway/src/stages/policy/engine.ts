@@ -1,0 +1,134 @@
+import type { Decision, RuleError } from '../../call/decision.ts'
+import type { Json, JsonObject } from '../../call/json.ts'
+import type { FoundUrls } from '../../net/find-urls.ts'
+import { findUrls } from '../../net/find-urls.ts'
+import { EvaluationFault, Frame } from './cel-runtime.ts'
+import { factsOf, withUrl, type PolicyCall } from './facts.ts'
+import { recordedFacts, type Conceal } from './recorded-facts.ts'
+import { concernsCaller, isExpired } from './rule.ts'
+import type { Entry } from './rule-index.ts'
+
+/** The answer of policy for one call. */
+export interface PolicyAnswer {
+  readonly decision: Decision
+  /** Every fact that the evaluated rules read, ready for the record. */
+  readonly facts: JsonObject
+  /** Rules of which more than the index was asked. */
+  readonly evaluated: number
+}
+
+/** What the engine needs of the world. */
+export interface PolicyWorld {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** For facts that come from the caller's arguments: they are unscreened. */
+  readonly conceal: Conceal
+}
+
+type Outcome = 'match' | 'no_match' | RuleError
+
+/**
+ * Decides one call by the rules that concern its target. Default deny; deny beats allow whatever the order.
+ * A deny rule that cannot be evaluated applies, an allow rule that cannot be evaluated does not grant.
+ */
+export function decide(entries: readonly Entry[], call: PolicyCall, world: PolicyWorld): PolicyAnswer {
+  const judge = new Judge(call)
+  const asked: Entry[] = []
+  const denied: string[] = []
+  const allowed: string[] = []
+  const observed: string[] = []
+  const errors: RuleError[] = []
+  let cleanDeny = false
+  for (const entry of entries) {
+    const { rule } = entry
+    const { id, decision, mode } = rule.source
+    if (concernsCaller(rule, call.caller, call.ctx.purpose) !== true) continue
+    if (decision === 'allow' && isExpired(rule, world.now)) continue
+    asked.push(entry)
+    const outcome = judge.outcome(entry)
+    const failed = typeof outcome === 'object'
+    if (failed) errors.push(outcome)
+    const applies = outcome === 'match' || (failed && decision === 'deny')
+    if (!applies) continue
+    if (mode === 'observe') observed.push(id)
+    else if (decision === 'allow') allowed.push(id)
+    else {
+      denied.push(id)
+      cleanDeny ||= !failed
+    }
+  }
+  const effect = denied.length === 0 && allowed.length > 0 ? 'allow' : 'deny'
+  const rules = denied.length > 0 ? denied : allowed
+  const denyReason = cleanDeny ? 'rule' : 'rule_error'
+  const reason = rules.length === 0 ? 'no_rule_allows' : effect === 'allow' ? 'rule' : denyReason
+  const facts = recordedFacts(asked, judge.facts, judge.found, world.conceal)
+  return { decision: { effect, reason, rules, observed, errors }, facts, evaluated: asked.length }
+}
+
+/** Evaluates conditions on one call; all of them share one budget of steps, so a call costs what it may cost. */
+class Judge {
+  readonly facts: JsonObject
+  readonly #frame: Frame
+  readonly #call: PolicyCall
+  #found: FoundUrls | undefined
+  #urlFacts: JsonObject[] | undefined
+
+  constructor(call: PolicyCall) {
+    this.#call = call
+    this.facts = factsOf(call)
+    this.#frame = new Frame(this.facts)
+  }
+
+  /** URLs of the arguments, undefined when no rule asked for them. */
+  get found(): FoundUrls | undefined {
+    return this.#found
+  }
+
+  outcome({ rule, condition, broken }: Entry): Outcome {
+    if (broken !== undefined) return { rule: rule.source.id, message: broken }
+    if (condition === undefined) return 'match'
+    try {
+      if (!rule.reads.has('url')) {
+        this.#frame.facts = this.facts
+        return condition.test(this.#frame) ? 'match' : 'no_match'
+      }
+      return this.#perUrl(condition.test, rule.source.decision === 'deny') ? 'match' : 'no_match'
+    } catch (error) {
+      if (error instanceof EvaluationFault) return { rule: rule.source.id, message: error.message }
+      // A fault of ours is an error of the rule, so that it denies instead of passing by.
+      return {
+        rule: rule.source.id,
+        message: `condition failed: ${error instanceof Error ? error.name : 'unknown'}`,
+      }
+    }
+  }
+
+  /** Deny rules match when any URL does, allow rules only when all do and there is one; no URL: no match. */
+  #perUrl(test: (frame: Frame) => boolean, isDeny: boolean): boolean {
+    const { found, urls } = this.#urls()
+    let fault: EvaluationFault | undefined
+    for (const facts of urls) {
+      this.#frame.facts = facts
+      try {
+        if (test(this.#frame) === isDeny) return isDeny
+      } catch (error) {
+        if (!(error instanceof EvaluationFault) || error.exhausted || !isDeny) throw error
+        fault ??= error
+      }
+    }
+    if (fault !== undefined) throw fault
+    // What could not be read might be the very URL that the rule is about.
+    if (found.fault === 'too_many') throw new EvaluationFault('arguments hold too many URLs to judge')
+    if (found.fault === 'unreadable') throw new EvaluationFault('arguments hold a URL that cannot be read')
+    return !isDeny && urls.length > 0
+  }
+
+  #urls(): { found: FoundUrls; urls: readonly JsonObject[] } {
+    const { target, args } = this.#call
+    // The URI is all that reading a resource has by way of arguments.
+    const searched: Json = target.kind === 'resource' ? { uri: target.name } : args
+    const found = (this.#found ??= findUrls(searched))
+    const urls = (this.#urlFacts ??= found.urls.map((url) => withUrl(this.facts, url)))
+    return { found, urls }
+  }
+}

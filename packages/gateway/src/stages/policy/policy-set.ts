@@ -1,0 +1,110 @@
+import { hash } from 'node:crypto'
+import { EvaluationFault, Frame } from './cel-runtime.ts'
+import type { PolicyDocument } from './document.ts'
+import { decide, type PolicyAnswer, type PolicyWorld } from './engine.ts'
+import { factsOf, STANDING_FACTS, type PolicyCall, type PolicyCaller } from './facts.ts'
+import type { Problem } from './problem.ts'
+import { concernsCaller, createRule, isExpired, type Rule, type RuleTarget } from './rule.ts'
+import { RuleIndex, type Entry, type PolicyTool } from './rule-index.ts'
+
+/** A policy, whole and sound, as it decides calls. Swapped whole, never edited. */
+export interface PolicySet {
+  /** SHA-256 (hex) over the SHA-256 of each file, in order: what `sha256sum` of the files gives, hashed again. */
+  readonly digest: string
+  readonly rules: readonly Rule[]
+  decide(call: PolicyCall, world: PolicyWorld): PolicyAnswer
+  /**
+   * Whether some call of this caller to this target could be allowed. A condition on args, url, ctx or session counts
+   * as maybe. False is final: every such call would be refused.
+   */
+  mayAllow(caller: PolicyCaller, target: RuleTarget, labels: readonly string[], now: number): boolean
+  /** Takes the tools that are pinned now. A rule that does not fit its tool errs on every call of it. */
+  recheck(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] }
+}
+
+/** Compiles documents to a policy, or tells everything that is wrong with them. */
+export function compilePolicy(
+  documents: readonly PolicyDocument[],
+): { set: PolicySet } | { problems: Problem[] } {
+  const problems = documents.flatMap((document) => document.problems)
+  const rules: Rule[] = []
+  const seen = new Map<string, string>()
+  for (const source of documents.flatMap((document) => document.rules)) {
+    const { file, line, column } = source
+    const first = seen.get(source.id)
+    if (first !== undefined) {
+      problems.push({
+        file,
+        line,
+        column,
+        message: `rule id \`${source.id}\` is taken by ${first} (expected another id)`,
+      })
+    }
+    seen.set(source.id, `${file}:${line}`)
+    const rule = createRule(source, rules.length)
+    if ('problem' in rule) problems.push(rule.problem)
+    else rules.push(rule)
+  }
+  if (problems.length > 0) return { problems }
+  return { set: createPolicySet(rules, digestOf(documents)) }
+}
+
+function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
+  const index = new RuleIndex(rules)
+  return {
+    digest,
+    rules,
+    decide: (call, world) => decide(index.entries({ ...call.target, class: call.class }), call, world),
+    mayAllow(caller, target, labels, now) {
+      let granted = false
+      const entries = index.entries(target)
+      for (const entry of entries) {
+        if (entry.rule.source.mode === 'observe') continue
+        const answer = standingAnswer(entry, caller, target, labels)
+        if (entry.rule.source.decision === 'deny') {
+          if (answer === true) return false
+        } else if (answer !== false && !isExpired(entry.rule, now)) granted = true
+      }
+      return granted
+    },
+    recheck: (tools) => index.pin(tools),
+  }
+}
+
+/** What is certain of a rule before any call: true, it will apply; false, it never will. */
+function standingAnswer(
+  entry: Entry,
+  caller: PolicyCaller,
+  target: RuleTarget,
+  labels: readonly string[],
+): boolean | 'maybe' {
+  const { rule, condition, broken } = entry
+  const isDeny = rule.source.decision === 'deny'
+  const who = concernsCaller(rule, caller, 'maybe')
+  if (who !== true) return who
+  if (broken !== undefined) return isDeny
+  if (condition === undefined) return true
+  for (const root of rule.reads) if (!STANDING_FACTS.has(root)) return 'maybe'
+  try {
+    return condition.test(new Frame(standingFacts(caller, target, labels)))
+  } catch (error) {
+    if (error instanceof EvaluationFault) return isDeny
+    throw error
+  }
+}
+
+function standingFacts(caller: PolicyCaller, target: RuleTarget, labels: readonly string[]) {
+  return factsOf({
+    target,
+    class: target.class,
+    labels,
+    args: {},
+    caller,
+    session: { id: '', calls: 0, labels: [] },
+    ctx: { ticket: null, purpose: null, region: null, chain: '' },
+  })
+}
+
+function digestOf(documents: readonly PolicyDocument[]): string {
+  return hash('sha256', documents.map((document) => hash('sha256', document.text)).join('\n'))
+}

@@ -1,0 +1,134 @@
+import { createHmac } from 'node:crypto'
+import type { AuthorizedCall, ParsedCall, Principal, Target } from '../../call/call.ts'
+import type { Json } from '../../call/json.ts'
+import { Refusal } from '../../call/refusal.ts'
+import type { Stage } from '../../call/stage.ts'
+import type { PolicyCall } from './facts.ts'
+import { loadPolicyFiles } from './load.ts'
+import { formatProblem, type Problem } from './problem.ts'
+import type { PolicyTool } from './rule-index.ts'
+import type { PolicySet } from './policy-set.ts'
+
+/** Key of a tenant for the keyed hashes of facts; the same that records use, so that both can be tested alike. */
+export type MacKey = (tenant: string) => Buffer
+
+/** Longest text about a decision that goes into the record, in UTF-16 units. */
+const MAX_INTERNAL = 1_000
+
+/** The policy in force: one whole set, replaced by the next sound one. The last good one stays until then. */
+export class PolicyHolder {
+  #set: PolicySet
+  #tools: readonly PolicyTool[] = []
+  readonly #files: readonly string[]
+  readonly #macKey: MacKey
+  readonly #now: () => number
+
+  constructor(set: PolicySet, files: readonly string[], macKey: MacKey, now: () => number = Date.now) {
+    this.#set = set
+    this.#files = files
+    this.#macKey = macKey
+    this.#now = now
+  }
+
+  /** Loads the files. @throws Error with every problem: without a policy the gate does not start (SECURITY.md 1.1) */
+  static async open(
+    files: readonly string[],
+    macKey: MacKey,
+    now: () => number = Date.now,
+  ): Promise<PolicyHolder> {
+    const loaded = await loadPolicyFiles(files)
+    if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'))
+    return new PolicyHolder(loaded.set, files, macKey, now)
+  }
+
+  get digest(): string {
+    return this.#set.digest
+  }
+
+  get set(): PolicySet {
+    return this.#set
+  }
+
+  /** Puts a policy in force, for the tools that are pinned now. @returns rules that do not fit their tools */
+  swap(set: PolicySet): Problem[] {
+    // Compiled for the tools before any call can see it.
+    const { problems } = set.recheck(this.#tools)
+    this.#set = set
+    return problems
+  }
+
+  /**
+   * Reads the files again. A policy that is not sound, or that does not fit a pinned tool, is not taken.
+   * @returns why the last good policy was kept; empty when the files are in force
+   */
+  async reload(): Promise<Problem[]> {
+    const loaded = await loadPolicyFiles(this.#files)
+    if ('problems' in loaded) return loaded.problems
+    const { problems } = loaded.set.recheck(this.#tools)
+    if (problems.length > 0) return problems
+    this.swap(loaded.set)
+    return []
+  }
+
+  /** Takes the tools that are pinned now. @returns rules that do not fit them: until mended, they err on those tools */
+  recheck(tools: readonly PolicyTool[]): Problem[] {
+    this.#tools = tools
+    return this.#set.recheck(tools).problems
+  }
+
+  /** Whether a principal could be allowed anything on a target: what could not is left out of lists. */
+  mayReach(principal: Principal, target: Target, tool: PolicyTool | undefined): boolean {
+    const seen = { ...target, class: tool?.class ?? ('read' as const) }
+    return this.#set.mayAllow(principal, seen, tool?.labels ?? [], this.#now())
+  }
+
+  /** Decides a call. @throws Refusal with the judgement, when policy does not allow it */
+  authorize(call: ParsedCall): AuthorizedCall {
+    const set = this.#set
+    const key = this.#macKey
+    const conceal = (value: Json): Json => ({
+      mac: createHmac('sha256', key(call.principal.tenant)).update(JSON.stringify(value)).digest('base64url'),
+    })
+    const { decision, facts } = set.decide(policyCall(call), { now: this.#now(), conceal })
+    const judgement = { decision, facts, policy: set.digest }
+    if (decision.effect === 'allow') return { ...call, ...judgement }
+    if (decision.rules.length === 0) {
+      throw new Refusal('CG_POLICY_NO_ALLOW', {
+        internal: why(
+          set,
+          decision.errors.map((error) => error.rule),
+          'no rule allows it',
+        ),
+        judgement,
+      })
+    }
+    throw new Refusal('CG_POLICY_DENIED', { internal: why(set, decision.rules, 'denied'), judgement })
+  }
+}
+
+/** Row 6: rules to a decision. Synchronous, bounded in steps, and refused after the fact when it took too long. */
+export function createPolicy(holder: PolicyHolder): Stage<ParsedCall, AuthorizedCall> {
+  return { name: 'policy', budgetMs: 20, run: (call) => holder.authorize(call) }
+}
+
+/** A call from the wire as policy sees it: no ticket, purpose or region until their providers confirm them. */
+function policyCall(call: ParsedCall): PolicyCall {
+  return {
+    target: call.target,
+    class: call.class,
+    labels: call.labels,
+    args: call.args,
+    caller: call.principal,
+    session: call.session,
+    ctx: { ticket: null, purpose: null, region: null, chain: call.chain },
+  }
+}
+
+/** For the operator alone: which rules, and the reason that their author gave. */
+function why(set: PolicySet, ids: readonly string[], what: string): string {
+  const named = ids.map((id) => {
+    const reason = set.rules.find((rule) => rule.source.id === id)?.source.why
+    return reason === undefined ? id : `${id} (${reason})`
+  })
+  return named.length === 0 ? what : `${what}: ${named.join(', ')}`.slice(0, MAX_INTERNAL)
+}

@@ -1,0 +1,104 @@
+import type { ToolClass } from '../../call/call.ts'
+import { member, type JsonObject } from '../../call/json.ts'
+import type { Condition } from './cel-compile.ts'
+import { typeOfArguments, DYN, type CelType } from './cel-type.ts'
+import { PROMPT_ARGUMENTS } from './facts.ts'
+import { isLiteral } from './glob.ts'
+import type { Problem } from './problem.ts'
+import { compileForTool, concerns, nameOf, type Rule, type RuleTarget } from './rule.ts'
+
+/** Tools without a pin (a call file, a tool that left) whose rules are kept; a stranger cannot grow the cache. */
+const MAX_UNPINNED = 1_024
+
+/** A tool as policy must know it; PinnedTool of ports/catalog.ts is one. */
+export interface PolicyTool {
+  readonly server: string
+  readonly name: string
+  readonly class: ToolClass
+  readonly labels: readonly string[]
+  /** The pinned definition, as the server said it; read for its `inputSchema`. */
+  readonly definition: JsonObject
+}
+
+/** A rule that concerns a target, with its condition for that target's arguments. */
+export interface Entry {
+  readonly rule: Rule
+  readonly condition: Condition | undefined
+  /** Why the condition does not fit the tool: the rule then errs on every call. */
+  readonly broken: string | undefined
+}
+
+/** Finds the rules of a tool once: by exact name where rules give one, by trying the others. */
+export class RuleIndex {
+  readonly #exact = new Map<string, Rule[]>()
+  readonly #others: Rule[] = []
+  #pinned: ReadonlyMap<string, readonly Entry[]> = new Map()
+  readonly #unpinned = new Map<string, readonly Entry[]>()
+
+  constructor(rules: readonly Rule[]) {
+    for (const rule of rules) {
+      const patterns = rule.source.when.tool?.patterns
+      if (patterns === undefined || !patterns.every(isLiteral)) this.#others.push(rule)
+      else
+        for (const name of new Set(patterns)) this.#exact.set(name, [...(this.#exact.get(name) ?? []), rule])
+    }
+  }
+
+  /** Rules of a target in the policy's order. */
+  entries(target: RuleTarget): readonly Entry[] {
+    // Resource names are the caller's choice and nothing is compiled for them, so nothing is kept.
+    if (target.kind === 'resource') return this.#resolve(target, DYN).entries
+    const key = keyOf(target)
+    const known = this.#pinned.get(key) ?? this.#unpinned.get(key)
+    if (known !== undefined) return known
+    if (this.#unpinned.size >= MAX_UNPINNED) this.#unpinned.clear()
+    const { entries } = this.#resolve(target, target.kind === 'prompt' ? PROMPT_ARGUMENTS : DYN)
+    this.#unpinned.set(key, entries)
+    return entries
+  }
+
+  /** Compiles every rule for the tools that are pinned now, and tells which do not fit. */
+  pin(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] } {
+    const pinned = new Map<string, readonly Entry[]>()
+    const problems: Problem[] = []
+    const warnings: Problem[] = []
+    for (const tool of tools) {
+      const target: RuleTarget = { kind: 'tool', server: tool.server, name: tool.name, class: tool.class }
+      const found = this.#resolve(target, typeOfArguments(member(tool.definition, 'inputSchema')))
+      pinned.set(keyOf(target), found.entries)
+      problems.push(...found.problems)
+      warnings.push(...found.warnings)
+    }
+    this.#pinned = pinned
+    this.#unpinned.clear()
+    return { problems, warnings }
+  }
+
+  #resolve(target: RuleTarget, args: CelType) {
+    const named = target.kind === 'tool' ? (this.#exact.get(nameOf(target)) ?? []) : []
+    const rules = [...named, ...this.#others].filter((rule) => concerns(rule, target))
+    const problems: Problem[] = []
+    const warnings: Problem[] = []
+    const entries = rules
+      .sort((a, b) => a.order - b.order)
+      .map((rule): Entry => {
+        const condition = compileForTool(rule, args)
+        if (condition !== undefined && 'problem' in condition) {
+          const message = `for tool \`${nameOf(target)}\`: ${condition.problem.message}`
+          problems.push({ ...condition.problem, message })
+          return { rule, condition: undefined, broken: message }
+        }
+        for (const { index, message } of condition?.warnings ?? []) {
+          const place = rule.source.cond?.place(index) ?? rule.source
+          warnings.push({ file: rule.source.file, line: place.line, column: place.column, message })
+        }
+        return { rule, condition, broken: undefined }
+      })
+    return { entries, problems, warnings }
+  }
+}
+
+/** The class stands in the key because the operator may change it while the pin stays. */
+function keyOf(target: RuleTarget): string {
+  return `${target.kind} ${target.class} ${nameOf(target)}`
+}

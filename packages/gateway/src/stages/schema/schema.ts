@@ -1,0 +1,34 @@
+import type { ParsedCall, ResolvedCall } from '../../call/call.ts'
+import { Refusal } from '../../call/refusal.ts'
+import type { Stage } from '../../call/stage.ts'
+
+/**
+ * Row 5: the arguments fit the tool's own pinned inputSchema, strictly: members that the schema does not name are refused
+ * (mass assignment, OWASP API3:2023), and so is a number that would not reach the server as it was judged.
+ */
+export function createSchemaStage(): Stage<ResolvedCall, ParsedCall> {
+  return {
+    name: 'schema',
+    budgetMs: 200,
+    run(call) {
+      if (call.schema === undefined) return { ...call, parsed: true }
+      if (!call.exactNumbers) {
+        throw new Refusal('CG_SCHEMA_NUMBER', {
+          internal: 'a number literal does not survive parse and stringify by value',
+        })
+      }
+      const violation = call.schema.validate(call.args)
+      if (violation === null) return { ...call, parsed: true }
+      if (violation.keyword === 'budget') {
+        throw new Refusal('CG_SCHEMA_BUDGET', {
+          internal: `validation of \`${call.target.name}\` ran out of steps`,
+        })
+      }
+      // The pointer holds names that the caller chose: it goes back to the caller and not into the record.
+      throw new Refusal('CG_SCHEMA_VIOLATION', {
+        publicText: `the arguments do not fit the tool's input schema at \`${violation.pointer || '/'}\` (${violation.keyword}: expected ${violation.expected}); correct them and call again`,
+        internal: `${violation.keyword}: expected ${violation.expected}`,
+      })
+    },
+  }
+}

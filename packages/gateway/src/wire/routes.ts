@@ -1,0 +1,75 @@
+import type { Refusal } from '../call/refusal.ts'
+import { Refusal as RefusalClass } from '../call/refusal.ts'
+import type { ReasonCode } from '../call/reason-code.ts'
+import { type Exchange, send } from './http-listener.ts'
+import type { createMcpEndpoint } from './mcp-endpoint.ts'
+import { refusalToWire } from './refusal-to-wire.ts'
+
+const JSON_TYPE = ['Content-Type', 'application/json']
+const METADATA = '/.well-known/oauth-protected-resource'
+
+export interface RouteOptions {
+  readonly endpoint: ReturnType<typeof createMcpEndpoint>
+  readonly publicUrl: string
+  readonly issuers: readonly string[]
+  /** Every server has listed its tools, or has failed to once. */
+  readonly ready: () => boolean
+  readonly count: (peer: string, code: ReasonCode) => void
+}
+
+/** What each path of the data listener answers. There is nothing here that takes a command. */
+export function createRoutes(options: RouteOptions) {
+  const { endpoint } = options
+
+  async function serve(exchange: Exchange): Promise<void> {
+    const { path } = exchange
+    const mcp = endpoint.endpointOf(path)
+    if (mcp !== undefined) return endpoint.serve(exchange, mcp)
+    if (path === '/healthz') return health(exchange)
+    if (path.startsWith(METADATA)) {
+      const resource = endpoint.endpointOf(path.slice(METADATA.length) || '/mcp')
+      if (resource !== undefined) return metadata(exchange, resource.resource)
+    }
+    refuse(exchange, new RefusalClass('CG_WIRE_PATH', { internal: 'no such path' }))
+  }
+
+  function health(exchange: Exchange): void {
+    const ready = options.ready()
+    send(
+      exchange,
+      ready ? 200 : 503,
+      JSON_TYPE,
+      Buffer.from(JSON.stringify({ status: ready ? 'ok' : 'starting' })),
+    )
+  }
+
+  /** Protected-resource metadata (RFC 9728), one document an endpoint. */
+  function metadata(exchange: Exchange, resource: string): void {
+    const document = {
+      resource,
+      ...(options.issuers.length === 0 ? {} : { authorization_servers: options.issuers }),
+      bearer_methods_supported: ['header'],
+    }
+    send(exchange, 200, JSON_TYPE, Buffer.from(JSON.stringify(document)))
+  }
+
+  function refuse(exchange: Exchange, refusal: Refusal): void {
+    options.count(exchange.peer, refusal.code)
+    const wire = refusalToWire(refusal, {
+      method: undefined,
+      era: undefined,
+      evidence: undefined,
+      resourceMetadata: `${options.publicUrl}${METADATA}/mcp`,
+    })
+    if (wire.shape !== 'http')
+      return send(exchange, 400, JSON_TYPE, Buffer.from(JSON.stringify({ code: refusal.code })))
+    send(
+      exchange,
+      wire.status,
+      ['Content-Type', 'application/problem+json', ...wire.headers],
+      Buffer.from(JSON.stringify(wire.problem)),
+    )
+  }
+
+  return { serve, refuse }
+}
