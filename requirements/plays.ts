@@ -213,6 +213,11 @@ export const plays = {
       'a call is served only by a server attested for the region of its data; without one it is denied and no byte leaves',
     deferred: EGRESS,
   },
+  'play3.ssrf.upstream': {
+    source: 'ARCHITECTURE.md row 8; OWASP API7:2023',
+    behaviour:
+      "a server's own address is judged each time its name is resolved: private ranges only by `servers.X.network`, metadata addresses never",
+  },
   'play3.vendors': {
     source: 'playbook Play 3: "vendor allow lists"',
     behaviour: 'a call to an unknown vendor is denied, and deny wins',

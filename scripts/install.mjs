@@ -1,5 +1,5 @@
 // Brings node_modules to what the lock file says. Plain JavaScript: it must run under Node 20.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,9 @@ const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'))
 
 /** Whether a locked package can be installed on this platform. */
 function fits(entry) {
-  return allowed(entry.os, process.platform) && allowed(entry.cpu, process.arch) && !entry.libc?.includes('musl')
+  return (
+    allowed(entry.os, process.platform) && allowed(entry.cpu, process.arch) && !entry.libc?.includes('musl')
+  )
 }
 
 /** npm's lists: `linux` allows it, `!win32` allows all but it. */
@@ -40,9 +42,19 @@ function firstMissing(withDev) {
  * @returns the path of the Node binary that the project brings.
  */
 export function install({ dev }) {
-  const missing = firstMissing(dev)
+  const modules = join(root, 'node_modules')
+  // A checkout that tests keep their tools: \`npm ci --omit=dev\` would take them away from under a running test.
+  const withDev = dev || existsSync(join(modules, 'typescript'))
+  const missing = firstMissing(withDev)
   if (missing !== undefined) {
-    console.error(`callgate: installing ${dev ? 'all' : 'runtime'} packages (missing: ${missing})`)
+    if (existsSync(modules) && lstatSync(modules).isSymbolicLink()) {
+      console.error(
+        'callgate: `node_modules` is a link, and `npm ci` would empty the folder behind it\n' +
+          'fix: remove the link and run the command again',
+      )
+      process.exit(1)
+    }
+    console.error(`callgate: installing ${withDev ? 'all' : 'runtime'} packages (missing: ${missing})`)
     const npm = spawnSync(
       'npm',
       [
@@ -51,7 +63,7 @@ export function install({ dev }) {
         '--no-audit',
         '--no-fund',
         '--loglevel=error',
-        ...(dev ? [] : ['--omit=dev']),
+        ...(withDev ? [] : ['--omit=dev']),
       ],
       { cwd: root, stdio: ['ignore', 2, 2] },
     )

@@ -41,6 +41,8 @@ let skipped = 0
 const stream = run({
   files: files.sort(),
   concurrency: 2,
+  // A test that hangs must end as a failure, not as a lost run.
+  timeout: 180_000,
   coverage: only.length === 0,
   coverageExcludeGlobs: ['**/*.test.ts', '**/testing/**', 'test/**', 'examples/**', 'scripts/**'],
 })

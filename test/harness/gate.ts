@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type StoredRecord, readRecords, verifyLog } from '@callgate/evidence'
 import { openDevIssuer } from '../../packages/gateway/src/adapters/keys/dev-issuer.ts'
@@ -80,7 +81,7 @@ export class TestGate {
     mkdirSync(folder, { recursive: true })
     writeFileSync(
       join(folder, 'policy.yaml'),
-      options.policy ?? '- rule: allow-everything\n  when: {}\n  decision: allow\n',
+      options.policy ?? '- rule: allow-everything\n  when: { tool: "*" }\n  decision: allow\n',
     )
     writeFileSync(
       this.config,
@@ -94,10 +95,12 @@ export class TestGate {
     this.process.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()))
   }
 
-  /** Starts a gate and waits until every server has listed or failed once. */
-  static async start(options: GateOptions): Promise<TestGate> {
+  /** Starts a gate and waits until every server has listed or failed once; with a test, it ends with the test. */
+  static async start(options: GateOptions, t?: TestContext): Promise<TestGate> {
     const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'callgate-test-'))
     const gate = new TestGate(folder, options.folder === undefined, options)
+    // A test that fails before it closes its gate must not keep the run alive.
+    t?.after(() => gate.close())
     await gate.#ready()
     return gate
   }

@@ -1,266 +1,33 @@
 import { readFileSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { createApprovals } from './adapters/file/approvals.ts'
-import { loadEvidenceKey } from './adapters/file/evidence-key.ts'
-import { createEvidenceLog } from './adapters/file/evidence-log.ts'
-import { openMacKeys } from './adapters/file/mac-keys.ts'
-import { createPinStore } from './adapters/file/pin-store.ts'
-import { openReplayGuard } from './adapters/file/replay-guard.ts'
-import { watchFiles } from './adapters/file/watch-files.ts'
-import { createGateClient } from './adapters/gate/client.ts'
-import { openDevIssuer } from './adapters/keys/dev-issuer.ts'
-import { createKeySource } from './adapters/keys/key-source.ts'
-import { createSessions } from './adapters/memory/sessions.ts'
-import { createUpstream } from './adapters/upstream/index.ts'
-import { newCallId } from './call/id.ts'
-import type { JsonObject } from './call/json.ts'
-import { Refusal } from './call/refusal.ts'
-import { CommandFailed } from './cli/output.ts'
-import { createProgram, runProgram } from './cli/program.ts'
-import type { RunningGate, World } from './cli/world.ts'
-import { classifier } from './config/classify.ts'
-import type { GatewayConfig } from './config/declaration.ts'
-import { formatProblem } from './config/problem.ts'
-import { callStages } from './pipeline/calls.ts'
-import { createGate } from './pipeline/gate.ts'
-import { InFlight } from './pipeline/in-flight.ts'
-import { RefusalCounter } from './pipeline/refusal-counter.ts'
-import { createRunner } from './pipeline/runner.ts'
-import { createCatalogStage } from './stages/catalog/catalog.ts'
-import { createResolver } from './stages/catalog/resolver.ts'
-import { createForwardStage } from './stages/forward/forward.ts'
-import { createIdentity } from './stages/identity/identity.ts'
-import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
-import { createRecordStage } from './stages/record/record.ts'
-import { createRecords } from './stages/record/records.ts'
-import { createSchemaStage } from './stages/schema/schema.ts'
-import { ServerCatalog } from './supply/catalog.ts'
-import { Discovery } from './supply/discovery.ts'
-import { createListener } from './wire/http-listener.ts'
-import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
-import { createRoutes } from './wire/routes.ts'
-import { relayStdio } from './wire/stdio-relay.ts'
+import { fileURLToPath } from 'node:url'
+import type { World } from './cli/world.ts'
 
-/** Milliseconds between looks at policy files and approvals. */
-const LOOK_MS = 500
-/** How long calls in flight may go on after the gate was told to stop. */
-const DRAIN_MS = 5_000
-/** A call's deadline before its server is known, and for a server that is not configured. */
-const DEFAULT_DEADLINE_MS = 60_000
+// Compiled code is kept inside the installation, never in a folder that others may write to. Where it cannot be kept,
+// starting is slower and nothing else. It must be switched on before the first module that is worth keeping.
+enableCompileCache(fileURLToPath(new URL('../.cache/', import.meta.url)))
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
+const { createProgram, runProgram } = await import('./cli/program.ts')
+const manifest: { version: string } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+)
+const { version } = manifest
 
-/** Puts the rooms together and listens. The only function that knows which adapter stands behind which port. */
-async function startGate(config: GatewayConfig): Promise<RunningGate> {
-  const { state, listener } = config
-  const now = Date.now
-  const evidenceKey = await loadEvidenceKey(join(state, 'keys', 'evidence.key'))
-  const log = createEvidenceLog({
-    directory: join(state, 'evidence', '0'),
-    key: evidenceKey,
-    ...config.evidence,
-  })
-  await log.start()
-  const note = (event: string, detail: JsonObject) =>
-    void log
-      .append({
-        v: 1,
-        kind: 'gate',
-        id: newCallId(now()),
-        time: new Date(now()).toISOString(),
-        event,
-        detail,
-      })
-      .catch(() => undefined)
-
-  const devIssuer = config.identity.issuers.some((issuer) => issuer.dev) ? openDevIssuer(state) : undefined
-  const keys = createKeySource(
-    config.identity.issuers.map(({ issuer, dev, jwks }) => ({
-      issuer,
-      jwks: dev && devIssuer ? devIssuer.jwks : jwks,
-    })),
-    { onProblem: (issuer, problem) => note('keys.problem', { issuer, problem }) },
-  )
-  await keys.start()
-  const replay = await openReplayGuard(join(state, 'replay.journal'))
-  const identity = createIdentity(
-    { keys, replay, sessions: createSessions() },
-    {
-      issuers: config.identity.issuers,
-      algorithms: config.identity.algorithms,
-      actors: config.identity.actors,
-      replay: config.identity.replay,
-      clockSkewS: config.identity.clockSkewS,
-      maxTokenLifeS: config.identity.maxTokenLifeS,
-      missesPerS: config.identity.missesPerPeer.perSecond,
-      missBurst: config.identity.missesPerPeer.burst,
-    },
-  )
-
-  const upstream = createUpstream({ servers: config.servers, version })
-  const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
-  const policy = await PolicyHolder.open(config.policy.files, macKey)
-  const catalog = new ServerCatalog({
-    policies: new Map(
-      Object.entries(config.servers).map(([id, server]) => [
-        id,
-        { approve: server.approve, classify: classifier(server.tools) },
-      ]),
-    ),
-    store: createPinStore(join(state, 'pins.json')),
-    now,
-    onEvent: ({ event, ...detail }) => note(event, detail),
-    onChange: () => {
-      resolver.rebuild()
-      policy.recheck(catalog.servers().flatMap((server) => [...server.tools.values()]))
-    },
-  })
-  const resolver = createResolver(catalog)
-  await catalog.load()
-  const discovery = new Discovery(upstream, catalog, Object.keys(config.servers), (server, why) =>
-    note('server.failed', { server, why }),
-  )
-
-  const inFlight = new InFlight(now)
-  const refusals = new RefusalCounter(log, now, newCallId)
-  const records = createRecords(macKey)
-  const run = createRunner(
-    callStages({
-      identity,
-      catalog: createCatalogStage(catalog, resolver.resolve),
-      schema: createSchemaStage(),
-      policy: createPolicy(policy),
-      record: createRecordStage(log, records, now),
-      forward: createForwardStage(upstream),
-    }),
-    {
-      inFlight,
-      log,
-      records,
-      refusals,
-      now,
-      deadlineMs: (server) =>
-        (server === undefined ? undefined : config.servers[server]?.timeoutMs) ?? DEFAULT_DEADLINE_MS,
-    },
-  )
-  const gate = createGate({
-    authenticate: async (caller) => identity.authenticate(caller, now()),
-    run,
-    catalog,
-    mayReach: (principal, target, tool) => policy.mayReach(principal, target, tool),
-    upstream,
-    inFlight,
-    refusals,
-    listTimeoutMs: DEFAULT_DEADLINE_MS,
-  })
-
-  let draining = false
-  const hosts = new Set<string>(listener.allowedHosts)
-  const server = createListener(
-    { ...listener, hosts, origins: new Set(listener.allowedOrigins) },
-    {
-      serve: (exchange) => routes.serve(exchange),
-      refuse: (exchange, refusal) => routes.refuse(exchange, refusal),
-    },
-  )
-  const port = await listen(server, listener.host, listener.port)
-  const url = `http://${listener.host.includes(':') ? `[${listener.host}]` : listener.host}:${port}`
-  const publicUrl = listener.publicUrl ?? url
-  for (const name of ['127.0.0.1', 'localhost', '[::1]']) hosts.add(`${name}:${port}`)
-  hosts.add(new URL(publicUrl).host)
-  const routes = createRoutes({
-    endpoint: createMcpEndpoint({
-      gate,
-      publicUrl,
-      maxRequestBytes: listener.maxRequestBytes,
-      version,
-      now,
-      draining: () => draining,
-    }),
-    publicUrl,
-    // The dev issuer has no listener that a host could be sent to.
-    issuers: config.identity.issuers.filter((issuer) => !issuer.dev).map((issuer) => issuer.issuer),
-    ready: () => discovery.settled,
-    count: (peer, code) => refusals.count(peer, code),
-  })
-  note('gate.started', {
-    version,
-    node: process.version,
-    policy: policy.digest,
-    servers: Object.keys(config.servers),
-  })
-
-  const approvals = createApprovals(join(state, 'approvals'))
-  const unwatch = watchFiles(config.policy.files, LOOK_MS, async () => {
-    const problems = await policy.reload()
-    if (problems.length === 0) note('policy.loaded', { digest: policy.digest })
-    else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
-  })
-  const takeApprovals = setInterval(() => {
-    void approvals.take().then(async ({ approvals: given, refused }) => {
-      for (const name of refused) note('approval.refused', { file: name })
-      for (const { server: id, tool, digest, by } of given) {
-        if (!(await catalog.approve(id, tool, digest, by)))
-          note('approval.stale', { server: id, tool, digest, by })
-      }
-    })
-  }, LOOK_MS).unref()
-  const settled = discovery.start()
-
-  return {
-    url,
-    settled,
-    async close() {
-      draining = true
-      clearInterval(takeApprovals)
-      unwatch()
-      discovery.stop()
-      server.close()
-      for (const until = now() + DRAIN_MS; inFlight.size > 0 && now() < until;) await pause(20)
-      inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
-      await upstream.close()
-      server.closeAllConnections()
-      await refusals.flush()
-      note('gate.stopped', {})
-      await log.close()
-      await replay.close()
-      await keys.close()
-    },
-  }
-}
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
-/** @throws CommandFailed naming the port when it is taken */
-function listen(server: ReturnType<typeof createListener>, host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new CommandFailed(`port \`${port}\` on \`${host}\` is taken by another program`, {
-              fix: 'stop that program, or choose a port with CALLGATE_PORT or `listener.port`',
-            })
-          : error,
-      )
-    })
-    server.listen(port, host, () => {
-      const address = server.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : port)
-    })
-  })
-}
-
+/** What commands may use of rooms that they must not know; each is loaded when it is used. */
 const world: World = {
   env: process.env,
   now: Date.now,
-  startGate,
-  openDevIssuer,
-  pins: (path) => createPinStore(path).load(),
-  approve: (stateDir, given) =>
-    createApprovals(join(stateDir, 'approvals')).put({ ...given, at: new Date().toISOString() }),
+  startGate: async (config) => (await import('./compose.ts')).startGate(config, version),
+  openDevIssuer: async (state) => (await import('./adapters/keys/dev-issuer.ts')).openDevIssuer(state),
+  pins: async (path) => (await import('./adapters/file/pin-store.ts')).createPinStore(path).load(),
+  async approve(state, given) {
+    const { createApprovals } = await import('./adapters/file/approvals.ts')
+    await createApprovals(join(state, 'approvals')).put({ ...given, at: new Date().toISOString() })
+  },
   async relay(url, tokenFor) {
+    const { createGateClient } = await import('./adapters/gate/client.ts')
+    const { relayStdio } = await import('./wire/stdio-relay.ts')
     const client = createGateClient(url, tokenFor)
     await relayStdio({ input: process.stdin, output: process.stdout, post: client.post })
     await client.close()

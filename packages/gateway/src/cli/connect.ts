@@ -31,7 +31,7 @@ export async function connect(world: World, options: ConnectOptions): Promise<vo
     })
   }
   const config = requireConfig({ ...world.env, CALLGATE_STATE: state }, run.config)
-  const issuer = world.openDevIssuer(config.state)
+  const issuer = await world.openDevIssuer(config.state)
   const base = config.listener.publicUrl ?? run.url
   const path = `/mcp${options.server === undefined ? '' : `/${options.server}`}`
   const sid = randomUUID()

@@ -101,7 +101,8 @@ async function perform(
   act: Act,
   options: { json?: boolean },
 ): Promise<void> {
-  const { token } = world.openDevIssuer(config.state).mint({
+  const issuer = await world.openDevIssuer(config.state)
+  const { token } = issuer.mint({
     audience: `${gate.url}/mcp`,
     subject: 'you',
     clientId: 'demo-agent',

@@ -171,8 +171,20 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (error instanceof Error && 'code' in error && String(error.code).startsWith('commander.')) {
       return 'exitCode' in error && error.exitCode === 0 ? 0 : 2
     }
-    throw error
+    return reportFault(error)
   }
+}
+
+/**
+ * Everything else that a command may meet: a message for what the world did, and the stack as well for what is surely
+ * a fault of ours.
+ */
+function reportFault(error: unknown): number {
+  const ours = !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError
+  process.stderr.write(
+    `callgate: ${ours && error instanceof Error ? error.stack : error instanceof Error ? error.message : String(error)}\n`,
+  )
+  return 1
 }
 
 function exit(code: number): void {

@@ -29,15 +29,16 @@ export async function start(world: World, options: StartOptions): Promise<void> 
   await Promise.race([gate.settled, stopped])
   if (options.json === true) printJson({ event: 'gate.ready', url: gate.url })
   else if (options.quickstart === true)
-    for (const line of quickstart(world, gate.url, config.state, path)) print(line)
+    for (const line of await quickstart(world, gate.url, config.state, path)) print(line)
   else print(`callgate is ready on ${gate.url} (configuration ${path})`)
   await stopped
   await gate.close()
 }
 
 /** The lines of `npm start`: at most 8, each of them can be pasted as it is. */
-function quickstart(world: World, url: string, state: string, path: string): string[] {
-  const minted = world.openDevIssuer(state).mint({
+async function quickstart(world: World, url: string, state: string, path: string): Promise<string[]> {
+  const issuer = await world.openDevIssuer(state)
+  const minted = issuer.mint({
     audience: `${url}/mcp`,
     subject: 'you',
     clientId: 'curl',
@@ -45,18 +46,23 @@ function quickstart(world: World, url: string, state: string, path: string): str
     lifetimeS: 600,
   })
   const call = (method: string, params: object) =>
-    `curl -s ${url}/mcp -H 'authorization: Bearer ${minted.token}' -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' -d '${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })}'`
+    `curl -s ${url}/mcp -H 'authorization: Bearer ${minted.token}' -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' -d ${shellWord(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))}`
   const file = join(path, '..', 'files', 'welcome.txt')
   const launcher = fileURLToPath(new URL('../../bin/callgate.mjs', import.meta.url))
   const here = relative(process.cwd(), state)
-  const stateVariable = here === 'state' ? '' : `CALLGATE_STATE=${state} `
+  const stateVariable = here === 'state' ? '' : `CALLGATE_STATE=${shellWord(state)} `
   return [
     `callgate is ready on ${url}; the token below serves one session until ${minted.expiresAt} (replay defence: session)`,
     `list:     ${call('tools/list', {})}`,
     `allowed:  ${call('tools/call', { name: 'fs__read_text_file', arguments: { path: file } })}`,
     `denied:   ${call('tools/call', { name: 'fs__write_file', arguments: { path: file, content: 'overwritten' } })}`,
-    `host:     claude mcp add callgate -- ${process.execPath} ${launcher} connect --state ${state}`,
+    `host:     claude mcp add callgate -- ${shellWord(process.execPath)} ${shellWord(launcher)} connect --state ${shellWord(state)}`,
     `records:  ${stateVariable}npx callgate tail, ${stateVariable}npx callgate explain ID, ${stateVariable}npx callgate evidence verify`,
     `policy:   ${path.replace(/callgate\.yaml$/, 'policy.yaml')} (it is read again when it changes)`,
   ]
+}
+
+/** One word of a shell line, quoted when a shell would read anything else in it. */
+function shellWord(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

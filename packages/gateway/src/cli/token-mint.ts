@@ -15,7 +15,7 @@ export interface TokenMintOptions {
 }
 
 /** `callgate token mint`: a token of the development issuer for the gate that runs here. */
-export function tokenMint(world: World, options: TokenMintOptions): void {
+export async function tokenMint(world: World, options: TokenMintOptions): Promise<void> {
   const config = requireConfig(world.env, configPath(world.env, options.config))
   if (!config.identity.issuers.some((issuer) => issuer.dev)) {
     throw new CommandFailed('the configuration has no development issuer', {
@@ -28,7 +28,8 @@ export function tokenMint(world: World, options: TokenMintOptions): void {
       exitCode: 2,
     })
   }
-  const minted = world.openDevIssuer(config.state).mint({
+  const issuer = await world.openDevIssuer(config.state)
+  const minted = issuer.mint({
     audience: audienceOf(world, config.listener, options.server),
     subject: options.subject,
     clientId: options.client,

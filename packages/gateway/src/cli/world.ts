@@ -29,7 +29,7 @@ export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly now: () => number
   readonly startGate: (config: GatewayConfig) => Promise<RunningGate>
-  readonly openDevIssuer: (stateDir: string) => DevMint
+  readonly openDevIssuer: (stateDir: string) => Promise<DevMint>
   readonly pins: (path: string) => Promise<Readonly<Record<string, ServerPins>>>
   readonly approve: (
     stateDir: string,

@@ -1,5 +1,5 @@
 import { judgeHost, stripHost } from '../net/address.ts'
-import { addressOf, isPrivateRange, isWithin } from './address.ts'
+import { addressOf, isPrivateRange, isWithin } from '../net/range.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import type { ConfigPath } from './problem.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isLoopbackHost } from './address.ts'
+import { isLoopbackHost } from '../net/range.ts'
 import {
   WHOLE,
   cidr,

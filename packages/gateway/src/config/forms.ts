@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isCidr, isLoopbackHost, isPrivateRange } from './address.ts'
+import { isCidr, isLoopbackHost, isPrivateRange } from '../net/range.ts'
 
 /** Marks an issue whose message says all, so that no value and no expectation is put around it. */
 export const WHOLE = { whole: true } as const

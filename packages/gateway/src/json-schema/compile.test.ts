@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertRefused, assertVerdicts, judge } from './schema-testing.ts'
+import { assertRefused, assertVerdicts, judge } from './testing/verdicts.ts'
 
 const open = { strict: false }
 

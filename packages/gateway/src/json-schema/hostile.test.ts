@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { verifies } from '../testing/verifies.ts'
 import { compileSchema } from './compile.ts'
 import type { SchemaObject } from './schema-object.ts'
-import { assertRefused, assertVerdicts, judge } from './schema-testing.ts'
+import { assertRefused, assertVerdicts, judge } from './testing/verdicts.ts'
 
 /** 2^levels references from one value. */
 function bomb(levels: number): SchemaObject {
@@ -21,6 +22,7 @@ function nest(levels: number): unknown {
 }
 
 test('the 2^22 reference bomb is refused at load, and by steps where the load bound is lifted', () => {
+  verifies('play3.strict-schema.hostile')
   assertRefused(bomb(22), 'limit.expansion')
   const lifted = compileSchema(bomb(22), { limits: { expansion: Infinity } })
   assert.deepEqual(lifted.validate('s'), {
@@ -38,6 +40,7 @@ test('a bomb under not or anyOf is no mismatch', () => {
 })
 
 test('^(a+)+$ on 50,000 letters is answered within a tenth of the steps', () => {
+  verifies('play3.strict-schema.hostile')
   const text = 'a'.repeat(50_000)
   const compiled = compileSchema({ pattern: '^(a+)+$' }, { limits: { steps: 10_000 } })
   assert.equal(compiled.validate(`${text}!`)?.keyword, 'pattern')

@@ -1,8 +1,32 @@
+import { ANY, ANY_BUT_LINE_END, NOTHING, SETS, escaped, inverse, literal, repeat } from './pattern-classes.ts'
 import { re2Property } from './pattern-property.ts'
 
-/** A pattern in RE2's syntax and how many instructions it takes, roughly. */
+/** A pattern as searches in RE2's syntax: a text matches when one of the ways holds. */
 export interface Re2Pattern {
+  readonly searches: readonly string[]
+  readonly ways: readonly Way[]
+  /** Instructions of all searches, roughly. */
+  readonly size: number
+}
+
+/** Holds when each search of `all` finds something and none of `none` does. Indices of the searches. */
+export interface Way {
+  readonly all: readonly number[]
+  readonly none: readonly number[]
+}
+
+/** A piece of a search. */
+interface Part {
   readonly source: string
+  readonly size: number
+  /** Code points that every match takes; undefined when matches differ. */
+  readonly width: number | undefined
+}
+
+/** One alternative of the whole pattern: its main search, and those that stand for its lookaheads. */
+interface Branch {
+  readonly main: string
+  readonly ahead: readonly { readonly source: string; readonly negative: boolean }[]
   readonly size: number
 }
 
@@ -17,38 +41,21 @@ export class PatternRefused extends Error {
   }
 }
 
-const DIGIT = '0-9'
-const NOT_DIGIT = '\\x{0}-\\x{2F}\\x{3A}-\\x{10FFFF}'
-const WORD = '0-9A-Za-z_'
-const NOT_WORD = '\\x{0}-\\x{2F}\\x{3A}-\\x{40}\\x{5B}-\\x{5E}\\x{60}\\x{7B}-\\x{10FFFF}'
-// ECMA-262 WhiteSpace and LineTerminator, which RE2's \s is not.
-const SPACE =
-  '\\x{9}-\\x{D}\\x{20}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}'
-const NOT_SPACE =
-  '\\x{0}-\\x{8}\\x{E}-\\x{1F}\\x{21}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}' +
-  '\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{FEFE}\\x{FF00}-\\x{10FFFF}'
-const SETS: Readonly<Record<string, string>> = {
-  d: DIGIT,
-  D: NOT_DIGIT,
-  w: WORD,
-  W: NOT_WORD,
-  s: SPACE,
-  S: NOT_SPACE,
-}
 const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13 }
-const ANY = '[\\x{0}-\\x{10FFFF}]'
-const NOTHING = '[^\\x{0}-\\x{10FFFF}]'
-const ANY_BUT_LINE_END = '[^\\x{A}\\x{D}\\x{2028}\\x{2029}]'
-/** RE2's own cap on one repeat; greater counts are written as several. */
-const MAX_REPEAT = 1_000
 const MAX_GROUPS_DEEP = 100
+const QUANTIFIER = /^(?:[*+?]|\{(\d+)(,?)(\d*)\})/
+const EMPTY: Part = { source: '', size: 0, width: 0 }
 
 /**
  * Translates an ECMA-262 pattern (read with the `u` flag, as JSON Schema 2020-12 core s6.4 asks; without it when the
  * pattern is only valid so) into RE2's syntax of equal meaning. Groups lose their captures and quantifiers their
  * laziness: neither changes whether there is a match.
+ *
+ * RE2 has no lookahead, but where it stands at one certain place of the text it is a search of its own: a match of
+ * `^P(?!X)R` is a match of `^PR` in a text without a match of `^P(?:X)`, for every P that takes a fixed number of code
+ * points. At the end of an alternative `R(?=X)` is `RX`, and `R(?!c)` is R before the end or another character.
  * @param maxSize most instructions after repeats are expanded.
- * @throws PatternRefused for lookaround, backreferences and whatever else has no equal.
+ * @throws PatternRefused for any other lookaround, for backreferences and whatever else has no equal.
  */
 export function translatePattern(pattern: string, maxSize: number): Re2Pattern {
   return new Translator(pattern, maxSize, isValid(pattern, 'u')).whole()
@@ -80,52 +87,113 @@ class Translator {
 
   whole(): Re2Pattern {
     // Refusals by name come first: a reader learns more from "lookahead" than from "not valid".
-    const result = this.alternatives()
+    const branches = [this.branch()]
+    let size = branches[0]?.size ?? 0
+    while (this.eat('|')) {
+      const branch = this.branch()
+      size = this.bounded(size + branch.size)
+      branches.push(branch)
+    }
     if (!this.unicode && !isValid(this.text, ''))
       throw new PatternRefused('syntax', 'is not a valid ECMA-262 pattern')
     if (this.at < this.text.length) throw new PatternRefused('syntax', 'has an unmatched `)`')
-    return result
+    if (branches.every(({ ahead }) => ahead.length === 0)) {
+      const source = branches.map(({ main }) => main).join('|')
+      return { searches: [source], ways: [{ all: [0], none: [] }], size }
+    }
+    const searches: string[] = []
+    const add = (source: string): number => searches.push(source) - 1
+    const ways = branches.map(({ main, ahead }) => ({
+      all: [main, ...ahead.filter(({ negative }) => !negative).map(({ source }) => source)].map(add),
+      none: ahead.filter(({ negative }) => negative).map(({ source }) => add(source)),
+    }))
+    return { searches, ways, size }
   }
 
-  private alternatives(): Re2Pattern {
-    let source = ''
-    let size = 0
-    for (;;) {
-      const end = this.at >= this.text.length || this.peek() === ')'
-      if (end) return { source, size: size + 1 }
-      if (this.eat('|')) {
-        source += '|'
-        size += 1
+  /** An alternative of the whole pattern: only here a lookahead may stand. */
+  private branch(): Branch {
+    const ahead: { source: string; negative: boolean }[] = []
+    let total = 1
+    let main: Part = EMPTY
+    let anchored = false
+    while (!this.atEnd()) {
+      if (main.width === 0 && this.peek() === '^') anchored = true
+      const negative = this.text.startsWith('(?!', this.at)
+      if (!negative && !this.text.startsWith('(?=', this.at)) {
+        main = this.joined(main, this.term())
         continue
       }
-      const term = this.term()
-      source += term.source
-      size = this.bounded(size + term.size)
+      const body = this.lookahead()
+      if (anchored && main.width !== undefined) {
+        const source = `${main.source}(?:${body.source})`
+        // INVARIANT: `main` ends at one place only, whatever the text, so its matches and those of `source` meet there.
+        ahead.push({ source, negative })
+        total = this.bounded(total + main.size + body.size + 1)
+      } else if (this.atEnd()) main = this.joined(main, negative ? notBefore(body) : body)
+      else throw new PatternRefused('lookahead', 'looks ahead from a place that differs between texts')
     }
+    return { main: main.source, ahead, size: this.bounded(total + main.size) }
   }
 
-  private term(): Re2Pattern {
-    if (this.eat('^')) return { source: '\\A', size: 1 }
-    if (this.eat('$')) return { source: '\\z', size: 1 }
-    if (this.eat('\\b')) return { source: '\\b', size: 1 }
-    if (this.eat('\\B')) return { source: '\\B', size: 1 }
+  /** The body of the lookahead at hand. */
+  private lookahead(): Part {
+    this.at += '(?='.length
+    const body = this.alternatives()
+    if (!this.eat(')')) throw new PatternRefused('syntax', 'has an unmatched `(`')
+    if (QUANTIFIER.test(this.rest())) throw new PatternRefused('lookahead', 'repeats a lookahead')
+    return { ...body, source: `(?:${body.source})` }
+  }
+
+  private alternatives(): Part {
+    let whole = this.sequence()
+    while (this.eat('|')) {
+      const other = this.sequence()
+      whole = {
+        source: `${whole.source}|${other.source}`,
+        size: this.bounded(whole.size + other.size),
+        width: whole.width === other.width ? whole.width : undefined,
+      }
+    }
+    return whole
+  }
+
+  private sequence(): Part {
+    let whole: Part = { ...EMPTY, size: 1 }
+    while (!this.atEnd()) whole = this.joined(whole, this.term())
+    return whole
+  }
+
+  private joined(left: Part, right: Part): Part {
+    const width = left.width === undefined || right.width === undefined ? undefined : left.width + right.width
+    return { source: left.source + right.source, size: this.bounded(left.size + right.size), width }
+  }
+
+  private atEnd(): boolean {
+    return this.at >= this.text.length || /^[|)]/.test(this.peek())
+  }
+
+  private term(): Part {
+    if (this.eat('^')) return { source: '\\A', size: 1, width: 0 }
+    if (this.eat('$')) return { source: '\\z', size: 1, width: 0 }
+    if (this.eat('\\b')) return { source: '\\b', size: 1, width: 0 }
+    if (this.eat('\\B')) return { source: '\\B', size: 1, width: 0 }
     return this.quantified(this.atom())
   }
 
-  private atom(): Re2Pattern {
+  private atom(): Part {
     if (this.eat('(')) return this.group()
-    if (this.eat('[')) return { source: this.characterClass(), size: 1 }
-    if (this.eat('.')) return { source: ANY_BUT_LINE_END, size: 1 }
+    if (this.eat('[')) return { source: this.characterClass(), size: 1, width: 1 }
+    if (this.eat('.')) return { source: ANY_BUT_LINE_END, size: 1, width: 1 }
     if (this.peek() === '\\') {
       const escape = this.escape()
-      return { source: 'set' in escape ? `[${escape.set}]` : literal(escape.point), size: 1 }
+      return { source: 'set' in escape ? `[${escape.set}]` : literal(escape.point), size: 1, width: 1 }
     }
     if (/^[*+?]/.test(this.peek())) throw new PatternRefused('syntax', 'repeats nothing')
-    return { source: literal(this.point()), size: 1 }
+    return { source: literal(this.point()), size: 1, width: 1 }
   }
 
-  private group(): Re2Pattern {
-    if (this.eat('?=') || this.eat('?!')) throw new PatternRefused('lookahead', 'looks ahead')
+  private group(): Part {
+    if (this.eat('?=') || this.eat('?!')) throw new PatternRefused('lookahead', 'looks ahead inside a group')
     if (this.eat('?<=') || this.eat('?<!')) throw new PatternRefused('lookbehind', 'looks behind')
     if (this.eat('?<')) {
       const end = this.text.indexOf('>', this.at)
@@ -139,22 +207,24 @@ class Translator {
     const inner = this.alternatives()
     if (!this.eat(')')) throw new PatternRefused('syntax', 'has an unmatched `(`')
     this.deep -= 1
-    return { source: `(?:${inner.source})`, size: inner.size }
+    return { ...inner, source: `(?:${inner.source})` }
   }
 
-  private quantified(atom: Re2Pattern): Re2Pattern {
-    const found = /^(?:[*+?]|\{(\d+)(,?)(\d*)\})/.exec(this.text.slice(this.at, this.at + 40))
+  private quantified(atom: Part): Part {
+    const found = QUANTIFIER.exec(this.rest())
     if (found === null) return atom
     this.at += found[0].length
     this.eat('?')
     const [sign, min, comma, max] = found
-    if (min === undefined) return { source: atom.source + sign, size: this.bounded(atom.size + 1) }
+    if (min === undefined)
+      return { source: atom.source + sign, size: this.bounded(atom.size + 1), width: undefined }
     const least = Number(min)
     const most = comma === '' ? least : max === undefined || max === '' ? undefined : Number(max)
     const times = most ?? least + 1
     if (times < least) throw new PatternRefused('syntax', 'has a repeat with its bounds out of order')
     const size = this.bounded(Math.max(1, atom.size * times + (times - least)))
-    return { source: repeat(atom.source, least, most), size }
+    const width = most === least && atom.width !== undefined ? atom.width * least : undefined
+    return { source: repeat(atom.source, least, most), size, width }
   }
 
   /** After `[`. Sides of a range that are sets themselves leave the hyphen a plain one, as without the `u` flag. */
@@ -244,6 +314,11 @@ class Translator {
     return point
   }
 
+  /** Enough of what follows to see any quantifier of use. */
+  private rest(): string {
+    return this.text.slice(this.at, this.at + 40)
+  }
+
   private peek(): string {
     const point = this.text.codePointAt(this.at)
     return point === undefined ? '' : String.fromCodePoint(point)
@@ -261,26 +336,12 @@ class Translator {
   }
 }
 
-function escaped(point: number): string {
-  return `\\x{${point.toString(16).toUpperCase()}}`
-}
-
-function literal(point: number): string {
-  const character = String.fromCodePoint(point)
-  return /[A-Za-z0-9]/.test(character) ? character : escaped(point)
-}
-
-/** `a{1500,2500}` as `a{1000,1000}a{500,1000}a{0,500}`: RE2 caps one repeat, not their sequence. */
-function repeat(atom: string, least: number, most: number | undefined): string {
-  let source = ''
-  let low = least
-  let high = most ?? least
-  do {
-    const upTo = Math.min(high, MAX_REPEAT)
-    const from = Math.min(low, upTo)
-    source += `(?:${atom}){${from},${upTo}}`
-    low -= from
-    high -= upTo
-  } while (high > 0)
-  return most === undefined ? `${source}(?:${atom})*` : source
+/** `(?!body)` before the end of an alternative, for a body of one character or `$`. */
+function notBefore(body: Part): Part {
+  const inside = body.source.slice('(?:'.length, -1)
+  if (inside === '\\z') return { source: ANY, size: 1, width: 1 }
+  const others = inverse(inside)
+  if (others === undefined)
+    throw new PatternRefused('lookahead', 'ends by looking ahead for more than one character')
+  return { source: `(?:\\z|${others})`, size: 3, width: undefined }
 }

@@ -1,5 +1,5 @@
 import { RE2Set } from 're2js'
-import { PatternRefused, translatePattern, type Re2Pattern } from './pattern-syntax.ts'
+import { PatternRefused, translatePattern, type Re2Pattern, type Way } from './pattern-syntax.ts'
 import { SchemaRefused } from './schema-refused.ts'
 import { charge, type Run } from './run.ts'
 import type { SchemaLimits } from './limits.ts'
@@ -19,28 +19,35 @@ const WORK_PER_STEP = 128
 /** Patterns kept for other schemas with the same one. The oldest goes first. */
 const CACHE_ENTRIES = 512
 
-const cache = new Map<string, Re2Pattern & { readonly set: RE2Set }>()
+/** A translated pattern with its machine: one pass over a text tells which of the searches find something. */
+interface Compiled extends Re2Pattern {
+  readonly set: RE2Set
+}
+
+const cache = new Map<string, Compiled>()
 
 /** @throws SchemaRefused `limit.pattern` or `pattern.<construct>`. */
 export function compilePattern(source: string, pointer: string, limits: SchemaLimits): Pattern {
   if (source.length > limits.patternLength) {
     throw refused('limit.pattern', pointer, `is longer than ${limits.patternLength} characters`)
   }
-  const { set, size } = cached(source, pointer, limits)
+  const { set, ways, size } = cached(source, pointer, limits)
+  const plain = ways.length === 1 && ways[0]?.all.length === 1 && ways[0].none.length === 0
   return {
     size,
     matches: (text, run) => {
       charge(run, 1 + Math.floor((text.length * size) / WORK_PER_STEP))
-      return set.match(text).length > 0
+      const found = set.match(text)
+      return plain ? found.length > 0 : ways.some((way) => holds(way, found))
     },
   }
 }
 
-function cached(
-  source: string,
-  pointer: string,
-  limits: SchemaLimits,
-): Re2Pattern & { readonly set: RE2Set } {
+function holds({ all, none }: Way, found: readonly number[]): boolean {
+  return all.every((search) => found.includes(search)) && !none.some((search) => found.includes(search))
+}
+
+function cached(source: string, pointer: string, limits: SchemaLimits): Compiled {
   const known = cache.get(source)
   if (known !== undefined && known.size <= limits.patternProgram) return known
   const entry = build(source, pointer, limits)
@@ -50,11 +57,11 @@ function cached(
   return entry
 }
 
-function build(source: string, pointer: string, limits: SchemaLimits): Re2Pattern & { readonly set: RE2Set } {
+function build(source: string, pointer: string, limits: SchemaLimits): Compiled {
   try {
     const translated = translatePattern(source, limits.patternProgram)
     const set = new RE2Set(RE2Set.UNANCHORED, 0, STATE_BYTES)
-    set.add(translated.source)
+    for (const search of translated.searches) set.add(search)
     set.compile()
     return { ...translated, set }
   } catch (cause) {

@@ -1,12 +1,14 @@
 // oxlint-disable unicorn/no-thenable -- `then` is a keyword of JSON Schema
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertVerdicts, judge } from './schema-testing.ts'
+import { verifies } from '../testing/verifies.ts'
+import { assertVerdicts, judge } from './testing/verdicts.ts'
 
 const a = { properties: { a: { type: 'string' } } }
 const b = { properties: { b: { type: 'string' } } }
 
 test('a member that the schema does not declare is refused, and named by the pointer', () => {
+  verifies('play3.strict-schema')
   assertVerdicts(a, { passes: [{ a: 's' }, {}, 1], fails: [{ a: 's', c: 1 }] })
   assert.deepEqual(judge({ properties: { o: a } }, { o: { a: 's', evil: 1 } }), {
     pointer: '/o/evil',

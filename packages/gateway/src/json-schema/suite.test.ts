@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { corpusRows } from '../testing/corpora.ts'
+import { verifies } from '../testing/verifies.ts'
 import { compileSchema, SchemaRefused } from './compile.ts'
 
 /**
@@ -40,6 +41,7 @@ function verdictOn(row: Row, remotes: ReadonlyMap<string, unknown>): boolean | s
 }
 
 test('the JSON Schema test suite 2020-12 is judged right, without a wrong accept', (t) => {
+  verifies('play3.strict-schema.corpus')
   const rows = corpusRows(t, 'json-schema/draft2020-12.jsonl')?.map(toRow)
   const documents = corpusRows(t, 'json-schema/remotes.jsonl')
   if (rows === undefined || documents === undefined) return

@@ -1,4 +1,4 @@
-import { serverOfWireName, wireName } from './naming.ts'
+import { serverOfWireName, wireNames } from './naming.ts'
 
 /**
  * Wire names of the aggregated `/mcp` and what they mean, for one state of the catalogue.
@@ -11,7 +11,7 @@ export class AggregatedNames {
   constructor(names: Iterable<readonly [server: string, tools: Iterable<string>]>) {
     const byServer = new Map<string, ReadonlyMap<string, string>>()
     for (const [server, tools] of names) {
-      byServer.set(server, new Map([...tools].map((tool) => [wireName(server, tool), tool])))
+      byServer.set(server, new Map([...wireNames(server, tools)].map(([tool, wire]) => [wire, tool])))
     }
     this.#byServer = byServer
   }

@@ -132,12 +132,13 @@ export function spokenBy(message: HostMessage, headers: HostHeaders): Spoken {
   const { id, method, meta } = message
   const claimed = member(meta, META.protocolVersion)
   if (claimed === undefined) {
+    // Before a version is agreed its header means nothing: initialize carries the version in its body.
+    if (method === 'initialize') return { era: 'legacy', version: ASSUMED_LEGACY }
     if (method === 'server/discover' || eraOf(headers.protocolVersion ?? '') === 'modern') {
       throw refused(id, 'CG_WIRE_PARAMS', `\`params._meta\` lacks \`${META.protocolVersion}\``)
     }
     const version = headers.protocolVersion ?? ASSUMED_LEGACY
-    // Before a version is agreed its header means nothing: initialize carries the version in its body.
-    if (method !== 'initialize' && eraOf(version) !== 'legacy') {
+    if (eraOf(version) !== 'legacy') {
       throw refused(id, 'CG_WIRE_VERSION', 'the version header names no supported version')
     }
     return { era: 'legacy', version }

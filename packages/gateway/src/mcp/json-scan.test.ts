@@ -395,6 +395,7 @@ test('numbers: any looks at no number: none is refused, none counts as exact, an
     assert.deepEqual({ exactNumbers, inexact }, { exactNumbers: false, inexact: undefined }, text)
   }
   assert.throws(() => spliced.exactIn('params'), TypeError)
+  assert.throws(() => scan('{}', { want }).exactIn('params'), TypeError)
   refuses('{"id":01}', 'syntax', 7, { numbers: 'any' })
   refuses('{"id":1e}', 'syntax', 8, { numbers: 'any' })
 })

@@ -209,7 +209,10 @@ function createScanner(options: ScanOptions): (bytes: Uint8Array) => ScannedJson
             child: (path) => spans[nodeOf(path)],
             exactNumbers: exact && inexact === undefined,
             inexact,
-            exactIn: (path) => inexactNodes?.has(plan[nodeOf(path)] ?? NOWHERE) !== true && exact,
+            exactIn: (path) => {
+              const place = plan[nodeOf(path)] ?? NOWHERE
+              return exact && inexactNodes?.has(place) !== true
+            },
           }
         }
         const next = i < end ? bytes[i] : NOTHING

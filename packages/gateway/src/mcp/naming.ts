@@ -17,6 +17,19 @@ export function wireName(server: string, name: string): string {
   return clean.slice(0, MAX_WIRE_NAME - tag.length) + tag
 }
 
+/**
+ * Wire names of one server's tools, by tool. A name that two of them would share is given to neither: a server chooses its
+ * tools' names and can make two tags meet, and then the host would see one tool and call another.
+ */
+export function wireNames(server: string, tools: Iterable<string>): ReadonlyMap<string, string> {
+  const owners = new Map<string, string | undefined>()
+  for (const tool of new Set(tools)) {
+    const wire = wireName(server, tool)
+    owners.set(wire, owners.has(wire) ? undefined : tool)
+  }
+  return new Map([...owners].flatMap(([wire, tool]) => (tool === undefined ? [] : [[tool, wire] as const])))
+}
+
 /** The server that a wire name belongs to: ids hold no underscore, so the first separator ends it. */
 export function serverOfWireName(wire: string): string | undefined {
   const end = wire.indexOf(SEPARATOR)

@@ -91,7 +91,7 @@ test('too many, too long and unreadable URLs are a fault, their neighbours are n
 })
 
 test('corpora/ssrf: every address in every encoding is private, every allowed URL passes', (t) => {
-  verifies('play3.ssrf')
+  verifies('play3.rules.url-facts')
   const encodings = corpusRows(t, 'ssrf/ip-encodings.jsonl')
   const deny = corpusRows(t, 'ssrf/deny-urls.jsonl')
   const allow = corpusRows(t, 'ssrf/allow-urls.jsonl')

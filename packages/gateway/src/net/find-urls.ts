@@ -53,6 +53,11 @@ class Search {
 
   #text(text: string, member: string): void {
     if (text === '') return
+    // Most texts are neither: without a colon or a slash only the member's name can make a host of them.
+    if (!/[:/\\]/.test(text)) {
+      if (text.length <= MAX_URL_LENGTH && !/\s/.test(text)) this.#host(text, member)
+      return
+    }
     // A URL parser drops tabs and line breaks anywhere, and spaces and controls at the ends.
     // oxlint-disable-next-line no-control-regex
     const whole =

@@ -19,6 +19,14 @@ export interface UrlFacts {
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, wss: 443, ftp: 21 }
 
+/** Hosts of a platform that gives names to strangers (github.io) are domains of their own; the host is parsed already. */
+const DOMAIN_OPTIONS = {
+  allowPrivateDomains: true,
+  extractHostname: false,
+  validateHostname: false,
+  detectIp: false,
+}
+
 /**
  * Facts of one URL as a WHATWG parser reads it, and of every other host that another reader could find in it:
  * `http://a.example\@127.0.0.1/` is a.example to a browser and 127.0.0.1 to RFC 3986. Both are judged.
@@ -59,7 +67,7 @@ function factsOf(href: string, scheme: string, port: string, hostname: string): 
     hostname,
     port: port === '' ? (known ?? null) : Number(port),
     scheme,
-    domain: judged.isAddress || hostname === '' ? null : getDomain(hostname, { allowPrivateDomains: true }),
+    domain: judged.isAddress || hostname === '' ? null : getDomain(hostname, DOMAIN_OPTIONS),
     // A URL without a host (file:///etc/passwd, data:) reaches this machine, not the network.
     is_link_local: judged.isLinkLocal,
     is_private: hostname === '' || judged.isPrivate,

@@ -18,10 +18,17 @@ export interface RunnerOptions {
   readonly log: EvidenceLog
   readonly records: Records
   readonly refusals: RefusalCounter
+  /** Milliseconds since the epoch, for the records. */
   readonly now: () => number
+  /** Milliseconds that only grow, for budgets. Default `performance.now`: a clock that is set must not refuse calls. */
+  readonly clock?: () => number
   /** Longest life of a call on a server, in milliseconds, waiting for the upstream included. */
   readonly deadlineMs: (server: string | undefined) => number
 }
+
+/** What the agent reads of a call that was sent and whose answer must be withheld: the usual text would have it tried again. */
+const RAN_UNRECORDED =
+  'the call was sent, but its outcome could not be recorded, so its answer is withheld; check before you repeat it'
 
 /**
  * Walks a call through its stages. It owns deadlines, cancelling, fail closed, settling and the outcome record;
@@ -29,6 +36,7 @@ export interface RunnerOptions {
  */
 export function createRunner(stages: readonly AnyStage[], options: RunnerOptions) {
   const { inFlight, log, records, refusals, now } = options
+  const clock = options.clock ?? (() => performance.now())
 
   return async function run(received: ReceivedCall): Promise<Ended> {
     const entry = inFlight.begin(received, now() + options.deadlineMs(undefined))
@@ -36,21 +44,20 @@ export function createRunner(stages: readonly AnyStage[], options: RunnerOptions
     let begun = 0
     let outcome: Outcome
     try {
-      for (; begun < stages.length; begun++) {
-        const stage = stages[begun]
-        if (stage === undefined) break
+      for (const stage of stages) {
         if (signal.aborted) throw abortReason(signal)
-        const startedAt = now()
+        begun++
+        const startedAt = clock()
         const grown = stage.run(entry.call, signal)
         entry.call = grown instanceof Promise ? await within(grown, stage, signal) : grown
         // A synchronous stage cannot be interrupted: it is bounded at load and by input caps, and refused after the fact.
-        if (now() - startedAt > stage.budgetMs) throw budgetSpent(stage)
+        if (clock() - startedAt > stage.budgetMs) throw budgetSpent(stage)
         if (stage.name === 'catalog')
           entry.deadlineAt = received.receivedAt + options.deadlineMs(entry.call.target?.server)
       }
       outcome = { kind: 'answered', answer: answerOf(entry.call) }
     } catch (error) {
-      const refusal = asRefusal(error, stages[begun])
+      const refusal = asRefusal(error, stages[begun - 1])
       entry.call = { ...entry.call, ...grownBy(error) }
       outcome = { kind: outcomeKind(refusal.code), refusal }
     }
@@ -71,7 +78,9 @@ export function createRunner(stages: readonly AnyStage[], options: RunnerOptions
       await log.append(await records.outcome(call, outcome, now()))
       return outcome
     } catch (error) {
+      const ran = outcome.kind === 'answered' || outcome.kind === 'unknown'
       const refusal = new Refusal('CG_EVIDENCE_UNAVAILABLE', {
+        ...(ran ? { publicText: RAN_UNRECORDED } : {}),
         internal: 'the outcome could not be made durable',
         cause: error,
       })
@@ -96,7 +105,7 @@ function within(growing: Promise<GrowingCall>, stage: AnyStage, signal: AbortSig
 }
 
 function settle(stages: readonly AnyStage[], begun: number, call: GrowingCall, outcome: Outcome): void {
-  for (let i = Math.min(begun, stages.length - 1); i >= 0; i--) {
+  for (let i = begun - 1; i >= 0; i--) {
     try {
       stages[i]?.settle?.(call, outcome)
     } catch (error) {

@@ -25,7 +25,10 @@ export interface CatalogEvent {
   readonly why: string
 }
 
-const TOOL_NAME = /^[A-Za-z0-9_.-]{1,128}$/
+/** Longest reason that is recorded, in UTF-16 units: it holds member names that the server chose, and must fit a record. */
+const MAX_WHY = 500
+/** `__proto__` is a key that objects do not keep: such a tool would be lost, and its pin with it. */
+const TOOL_NAME = /^(?!__proto__$)[A-Za-z0-9_.-]{1,128}$/
 
 /** SHA-256 (hex) of a definition in canonical JSON (RFC 8785): what a pin pins. */
 export function definitionDigest(definition: JsonObject): string {
@@ -44,6 +47,9 @@ export class ServerCatalog implements Catalog {
   readonly #onChange: () => void
   readonly #schemas = new Map<string, ArgumentCheck | string>()
   readonly #said = new Set<string>()
+  /** Counts the changes of the pins, and up to which of them they were saved. */
+  #changed = 0
+  #saved = 0
   #pins: Record<string, ServerPins> = {}
   #servers = new Map<string, CatalogServer>()
 
@@ -103,9 +109,9 @@ export class ServerCatalog implements Catalog {
     if (policy === undefined) return
     const known = this.#pins[id] ?? { pins: {}, waiting: {} }
     const pins: Record<string, Pin> = { ...known.pins }
-    const waiting: Record<string, Waiting> = {}
+    const waiting: Record<string, Waiting> = stillWaiting(known, definitions)
     const firstUse = policy.approve === 'first-use' && Object.keys(known.pins).length === 0
-    const seenAt = new Date(this.#now()).toISOString()
+    const now = new Date(this.#now()).toISOString()
     for (const definition of definitions) {
       const name = stringMember(definition, 'name')
       if (name === undefined || !TOOL_NAME.test(name)) {
@@ -121,6 +127,9 @@ export class ServerCatalog implements Catalog {
       const digest = definitionDigest(definition)
       const pin = Object.hasOwn(pins, name) ? pins[name] : undefined
       if (pin?.digest === digest) continue
+      const before = Object.hasOwn(known.waiting, name) ? known.waiting[name] : undefined
+      // Every connection of every session lists again: what waited already has waited since then.
+      const seenAt = before?.digest === digest ? before.seenAt : now
       const fault = this.#fault(definition, digest)
       if (fault !== undefined) {
         waiting[name] = { definition, digest, seenAt, why: fault, serving: false }
@@ -129,7 +138,7 @@ export class ServerCatalog implements Catalog {
         const drift = compareDefinitions(pin.definition, definition)
         if (drift.kind === 'same') continue
         const serving = drift.kind === 'compatible'
-        const why = `${drift.kind} change: ${drift.changes.join(', ')}`
+        const why = cut(`${drift.kind} change: ${drift.changes.join(', ')}`)
         waiting[name] = { definition, digest, seenAt, why, serving }
         this.#say({
           event: serving ? 'catalog.waiting' : 'catalog.withheld',
@@ -147,9 +156,18 @@ export class ServerCatalog implements Catalog {
         this.#say({ event: 'catalog.waiting', server: id, tool: name, digest, why })
       }
     }
-    if (canonicalize({ pins, waiting }) === canonicalize({ ...known })) return
-    this.#pins = { ...this.#pins, [id]: { pins, waiting } }
+    // What could not be saved is the same as before and still has to be.
+    if (this.#saved === this.#changed && canonicalize({ pins, waiting }) === canonicalize({ ...known }))
+      return
+    await this.#replace(id, { pins, waiting })
+  }
+
+  /** Serves other pins of a server, once they are durable: what is served must be known after a crash. */
+  async #replace(id: string, pins: ServerPins): Promise<void> {
+    this.#pins = { ...this.#pins, [id]: pins }
+    const change = ++this.#changed
     await this.#store.save(this.#pins)
+    this.#saved = Math.max(this.#saved, change)
     this.#serve(id, {})
     this.#onChange()
   }
@@ -171,20 +189,17 @@ export class ServerCatalog implements Catalog {
       approvedAt: new Date(this.#now()).toISOString(),
       approvedBy: by,
     }
-    this.#pins = { ...this.#pins, [id]: { pins: { ...known.pins, [tool]: pin }, waiting } }
-    await this.#store.save(this.#pins)
-    this.#serve(id, {})
+    await this.#replace(id, { pins: { ...known.pins, [tool]: pin }, waiting })
     this.#onEvent({ event: 'catalog.approved', server: id, tool, digest, why: `approved by ${by}` })
-    this.#onChange()
     return true
   }
 
   /** Why a definition cannot be served at all, undefined when it can. */
   #fault(definition: JsonObject, digest: string): string | undefined {
     const hidden = hiddenCharacters(definition)
-    if (hidden.length > 0) return hidden.slice(0, 3).join(', ')
+    if (hidden.length > 0) return cut(hidden.slice(0, 3).join(', '))
     const schema = this.#schema(definition, digest)
-    return typeof schema === 'string' ? schema : undefined
+    return typeof schema === 'string' ? cut(schema) : undefined
   }
 
   /** The compiled schema of a definition, or why it is refused; compiled once a digest. */
@@ -255,3 +270,16 @@ export class ServerCatalog implements Catalog {
     this.#onEvent(event)
   }
 }
+
+/**
+ * What goes on waiting although a list says nothing of it. A changed tool is not served again because one connection of
+ * its server leaves it out; a new tool that is gone waits for nothing.
+ */
+function stillWaiting(known: ServerPins, listed: readonly JsonObject[]): Record<string, Waiting> {
+  const names = new Set(listed.map((definition) => stringMember(definition, 'name')))
+  return Object.fromEntries(
+    Object.entries(known.waiting).filter(([name]) => !names.has(name) && Object.hasOwn(known.pins, name)),
+  )
+}
+
+const cut = (why: string): string => (why.length <= MAX_WHY ? why : `${why.slice(0, MAX_WHY)}...`)

@@ -1,10 +1,15 @@
 import { type Upstream, UpstreamFailed } from '../ports/upstream.ts'
 import type { ServerCatalog } from './catalog.ts'
 
-/** How long a server may take to list its tools before it counts as failed once, in milliseconds. */
-const DESCRIBE_MS = 20_000
+/**
+ * How long a server may take to list its tools before it counts as failed once, in milliseconds. /healthz is promised
+ * within 20 s of the start, so this leaves time for starting.
+ */
+const DESCRIBE_MS = 15_000
 /** Between tries on a server that failed, in milliseconds. */
 const RETRY_MS = 10_000
+/** Between two listings of a server that said meanwhile that its tools changed, in milliseconds. */
+const AGAIN_MS = 1_000
 
 /** Asks every server what it offers, at the start, when it says that its tools changed, and again when it failed. */
 export class Discovery {
@@ -39,7 +44,7 @@ export class Discovery {
   async start(): Promise<void> {
     this.#upstream.onToolsChanged((server, tools) => {
       if (tools === undefined) void this.#ask(server)
-      else void this.#catalog.listed(server, tools)
+      else this.#catalog.listed(server, tools).catch((error: unknown) => this.#failed(server, error))
     })
     await Promise.all(this.#servers.map((server) => this.#ask(server)))
     this.#settled = true
@@ -59,7 +64,8 @@ export class Discovery {
     }
     const asked = this.#describe(server).finally(() => {
       this.#asked.delete(server)
-      if (this.#again.delete(server) && !this.#stopped) void this.#ask(server)
+      // A server that says "changed" at every listing must not keep the gate listing.
+      if (this.#again.delete(server)) this.#later(server, AGAIN_MS)
     })
     this.#asked.set(server, asked)
     return asked
@@ -73,15 +79,25 @@ export class Discovery {
         await this.#upstream.describe(server, AbortSignal.timeout(DESCRIBE_MS)),
       )
     } catch (error) {
-      if (!(error instanceof UpstreamFailed)) throw error
-      if (this.#stopped) return
-      this.#onFailure(server, error.message)
-      this.#catalog.failed(server)
-      const timer = setTimeout(() => {
-        this.#retries.delete(timer)
-        void this.#ask(server)
-      }, RETRY_MS).unref()
-      this.#retries.add(timer)
+      this.#failed(server, error)
     }
+  }
+
+  /** Whatever failed, the server or the disk that its pins are kept on: it is tried again, and the gate goes on. */
+  #failed(server: string, error: unknown): void {
+    if (this.#stopped) return
+    const why = error instanceof Error ? error.message : String(error)
+    this.#onFailure(server, error instanceof UpstreamFailed ? why : `its tools could not be pinned: ${why}`)
+    this.#catalog.failed(server)
+    this.#later(server, RETRY_MS)
+  }
+
+  #later(server: string, ms: number): void {
+    if (this.#stopped) return
+    const timer = setTimeout(() => {
+      this.#retries.delete(timer)
+      void this.#ask(server)
+    }, ms).unref()
+    this.#retries.add(timer)
   }
 }

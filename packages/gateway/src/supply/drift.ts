@@ -41,8 +41,11 @@ function hint(definition: JsonObject, name: string): Json | undefined {
   return isJsonObject(annotations) ? member(annotations, name) : undefined
 }
 
-// Controls but tab and line breaks, and the format characters that hide or reorder text (SECURITY.md 3.1, threat 2).
-const HIDDEN = /[\p{Cf}\p{Co}\p{Cn}]|(?![\t\n\r])\p{Cc}/u
+// Controls but tab and line breaks, and what hides or reorders text: format characters, fillers, variation selectors (bytes
+// can be written in them), line separators, half surrogates, private and unassigned ones (SECURITY.md 3.1, threat 2).
+// One U+FE0F may stand behind an emoji, where honest descriptions have it.
+const HIDDEN =
+  /(?!\u{fe0f})[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u{2800}]|(?<!\p{Emoji})\u{fe0f}|(?![\t\n\r])\p{Cc}/u
 
 /** Paths of strings (member names included) that hold characters which a reader does not see. */
 export function hiddenCharacters(value: Json, path = ''): string[] {
@@ -70,6 +73,22 @@ function changedPaths(a: Json | undefined, b: Json | undefined, path: string): s
   return keys.flatMap((key) => changedPaths(member(a, key), member(b, key), `${path}/${key}`)).slice(0, 20)
 }
 
+const SPEAKS_OF_OTHERS = new Set([
+  '$ref',
+  '$dynamicRef',
+  'additionalProperties',
+  'allOf',
+  'anyOf',
+  'dependentSchemas',
+  'else',
+  'if',
+  'not',
+  'oneOf',
+  'patternProperties',
+  'then',
+  'unevaluatedProperties',
+])
+
 const DOCUMENTATION = new Set(['title', 'description', '$comment', 'examples', 'default', 'deprecated'])
 
 /**
@@ -80,9 +99,13 @@ function narrowings(approved: Json | undefined, seen: Json | undefined): string[
   if (same(approved, seen)) return []
   if (!isJsonObject(approved) || !isJsonObject(seen)) return ['`/inputSchema` is of another kind']
   const found: string[] = []
+  // A schema that speaks of members beside its `properties` may have said something about a new one: it could be narrower now.
+  const closed = Object.keys(approved).every(
+    (key) => !SPEAKS_OF_OTHERS.has(key) || member(approved, key) === false,
+  )
   for (const key of new Set([...Object.keys(approved), ...Object.keys(seen)])) {
     if (DOCUMENTATION.has(key) || same(member(approved, key), member(seen, key))) continue
-    if (key === 'properties') found.push(...narrowedProperties(approved, seen))
+    if (key === 'properties' && closed) found.push(...narrowedProperties(approved, seen))
     else found.push(`\`/inputSchema/${key}\` changed`)
   }
   return found

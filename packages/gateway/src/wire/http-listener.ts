@@ -1,4 +1,4 @@
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import { type IncomingMessage, STATUS_CODES, type Server, type ServerResponse, createServer } from 'node:http'
 import { BlockList, type Socket, isIP } from 'node:net'
 import { Refusal } from '../call/refusal.ts'
 import { HYGIENE } from './headers.ts'
@@ -40,6 +40,9 @@ export interface ListenerHandlers {
 /** How often Node looks for requests that are over their time; its default of 30 s would let a slowloris sit. */
 const CHECK_CONNECTIONS_MS = 1_000
 
+/** How long a host may read the answer to a request that was refused before it was read, in milliseconds. */
+const LINGER_MS = 500
+
 /** Makes the HTTP listener: caps and timeouts on everything, Host and Origin checked before anything else. */
 export function createListener(options: ListenerOptions, handlers: ListenerHandlers): Server {
   const proxies = blockList(options.trustedProxies)
@@ -49,29 +52,49 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: options.idleTimeoutMs,
     connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+    // Node would answer a missing Host by itself, without our headers; checkRequest refuses it.
+    requireHostHeader: false,
     noDelay: true,
   })
   server.maxConnections = options.maxConnections
+  /** The answer that a connection is owed, for the bytes behind a request that are none. */
+  const answering = new WeakMap<Socket, ServerResponse>()
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    answering.set(request.socket, response)
     const exchange = { request, response, path: request.url ?? '', peer: peerOf(request, proxies) }
     const refusal = checkRequest(request, options)
-    if (refusal === undefined) void handlers.serve(exchange)
+    if (refusal === undefined) handlers.serve(exchange).catch((error: unknown) => abandon(exchange, error))
     else handlers.refuse(exchange, refusal)
   }
   server.on('request', onRequest)
   // Without this handler Node invites the body of a request that is about to be refused.
   server.on('checkContinue', onRequest)
+  // Node would answer what it does not expect by itself, without our headers.
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    send({ request, response, path: '', peer: '' }, 417, [], Buffer.alloc(0))
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (socket.writable) socket.write(rawError(error))
+    const response = answering.get(socket)
+    // Inside an answer that has begun, another one would read as a part of it.
+    const inside = response !== undefined && response.headersSent && !response.writableFinished
+    if (socket.writable && !inside) socket.write(rawError(error))
     socket.destroy()
   })
   return server
 }
 
+/** A fault of ours in one exchange ends that exchange and nothing else: a rejection that nobody takes would end the gate. */
+function abandon(exchange: Exchange, error: unknown): void {
+  process.emitWarning('an exchange could not be answered', { detail: String(error) })
+  if (exchange.response.headersSent) exchange.response.destroy()
+  else send(exchange, 500, [], Buffer.alloc(0))
+}
+
 function checkRequest(request: IncomingMessage, options: ListenerOptions): Refusal | undefined {
   const host = request.headers.host?.toLowerCase()
   // DNS rebinding: CVE-2025-49596, CVE-2025-64443, CVE-2025-66414. Always on, also on loopback.
-  if (host === undefined || !options.hosts.has(host)) {
+  // Of two Host headers each proxy takes its own: none of them counts (RFC 9112 section 3.2).
+  if (host === undefined || !options.hosts.has(host) || countOf(request, 'host') !== 1) {
     return new Refusal('CG_WIRE_HOST', { internal: 'the Host header names another host' })
   }
   const { origin } = request.headers
@@ -85,6 +108,15 @@ function checkRequest(request: IncomingMessage, options: ListenerOptions): Refus
     return new Refusal('CG_WIRE_PATH', { internal: 'the request target has a query' })
   }
   return undefined
+}
+
+/** How often a header stands in a request: Node keeps the first of several and is silent about the rest. */
+export function countOf({ rawHeaders }: IncomingMessage, name: string): number {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.length === name.length && rawHeaders[i]?.toLowerCase() === name) count++
+  }
+  return count
 }
 
 /**
@@ -135,12 +167,32 @@ export function send(exchange: Exchange, status: number, headers: readonly strin
   const { request, response } = exchange
   if (response.headersSent || response.destroyed) return
   const all = [...HYGIENE, ...headers, 'Content-Length', String(body.length)]
-  const unread = !request.complete && hasBody(request)
-  if (unread) all.push('Connection', 'close')
+  // Behind earlier answers of its connection a response has no socket yet, and waits for its turn.
+  if (!request.complete && hasBody(request) && response.socket !== null) {
+    sendUnread(response.socket, status, all, body)
+    return
+  }
+  if (!request.complete && hasBody(request)) all.push('Connection', 'close')
   response.writeHead(status, all)
-  response.end(body, () => {
-    if (unread) request.socket.destroySoon()
-  })
+  response.end(body)
+}
+
+/**
+ * Answers a request whose body is still coming. Node would read the rest of it to the end, or close at once, and a socket
+ * that closes with bytes unread resets: the host would see a broken pipe instead of the reason. So nothing more is read,
+ * and the host has a moment to read the answer.
+ */
+function sendUnread(socket: Socket, status: number, headers: readonly string[], body: Buffer): void {
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n`
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+  socket.pause()
+  socket.end(
+    Buffer.concat([
+      Buffer.from(`${head}Date: ${new Date().toUTCString()}\r\nConnection: close\r\n\r\n`),
+      body,
+    ]),
+  )
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -1,12 +1,13 @@
 import type { Caller, CallMethod, Endpoint, ReceivedCall } from '../call/call.ts'
 import { newCallId } from '../call/id.ts'
-import { type JsonObject, member, stringMember } from '../call/json.ts'
+import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
 import {
   LATEST_LEGACY,
   LEGACY_VERSIONS,
   META,
   MODERN_VERSIONS,
+  VERSION_HEADER,
   eraOf,
   withoutReservedMeta,
 } from '../mcp/era.ts'
@@ -20,20 +21,23 @@ import {
   spokenBy,
 } from '../mcp/host-message.ts'
 import { encodeError, encodeErrorBytes, encodeNotification, encodeResult } from '../mcp/jsonrpc.ts'
-import { wireName } from '../mcp/naming.ts'
 import { completeResult } from '../mcp/result.ts'
 import { encodeSseEvent } from '../mcp/sse.ts'
 import { type Gate, type Known, LIST_MEMBERS, type ListMethod } from '../pipeline/gate.ts'
 import type { Ended } from '../pipeline/runner.ts'
-import { type Exchange, readBody, send } from './http-listener.ts'
+import { type Exchange, countOf, readBody, send } from './http-listener.ts'
 import { HYGIENE } from './headers.ts'
 import { type RefusedContext, refusalToWire } from './refusal-to-wire.ts'
+import { createToolList } from './tool-list.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']
 const PROBLEM_TYPE = ['Content-Type', 'application/problem+json']
 const NOTHING = Buffer.alloc(0)
 /** Bytes that may wait for a slow reader before progress messages are dropped (SECURITY.md 1.2). */
 const MAX_WAITING = 256 * 1024
+/** Longest name of a tool or prompt and longest URI of a resource, in UTF-16 units: what is recorded must fit a record. */
+const MAX_NAME = 256
+const MAX_URI = 4_096
 /** How long a host may keep a list, in milliseconds (ARCHITECTURE.md section 2: at most 5,000). */
 const LIST_TTL_MS = 5_000
 
@@ -61,6 +65,7 @@ interface Turn {
 export function createMcpEndpoint(options: EndpointOptions) {
   const { gate, now } = options
   const scanOptions = hostScanOptions(options.maxRequestBytes)
+  const toolList = createToolList(gate)
   const serverInfo = { name: 'callgate', version: options.version }
 
   /** The endpoint that a path names, undefined when it names none. */
@@ -114,15 +119,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
         return called(turn, message, spoken, method, id)
       case 'tools/list': {
         const known = await gate.identify(turn.caller)
-        const { server } = turn.endpoint
-        const tools = gate
-          .tools(known, server)
-          .map((tool) =>
-            server === undefined
-              ? { ...tool.definition, name: wireName(tool.server, tool.name) }
-              : tool.definition,
-          )
-        return answer(turn, id, spoken, method, { tools })
+        return answer(turn, id, spoken, method, { tools: toolList(known, turn.endpoint.server) })
       }
       case 'resources/list':
       case 'resources/templates/list':
@@ -216,14 +213,17 @@ export function createMcpEndpoint(options: EndpointOptions) {
   ): Promise<void> {
     const { exchange } = turn
     const requested = namedTarget(message)
-    const args = member(message.params, 'arguments') ?? {}
-    if (requested === undefined)
-      throw new Refusal('CG_WIRE_PARAMS', {
-        publicText: `\`${method === 'resources/read' ? 'uri' : 'name'}\` is missing`,
-      })
-    if (typeof args !== 'object' || args === null || Array.isArray(args)) {
+    const [key, longest] = method === 'resources/read' ? ['uri', MAX_URI] : ['name', MAX_NAME]
+    if (requested === undefined || requested.length > longest) {
+      const what = requested === undefined ? 'is missing' : `is longer than ${longest} characters`
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: `\`${key}\` ${what}` })
+    }
+    // Null is no empty object: what is judged must be what the received bytes say (ARCHITECTURE.md section 5, rule 4).
+    const given = member(message.params, 'arguments')
+    if (given !== undefined && !isJsonObject(given)) {
       throw new Refusal('CG_WIRE_PARAMS', { publicText: '`arguments` is not an object' })
     }
+    const args: JsonObject = given ?? {}
     const receivedAt = now()
     const progressToken = member(message.meta, 'progressToken')
     const received: ReceivedCall = {
@@ -235,7 +235,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
       protocolVersion: spoken.version,
       method,
       requested,
-      args: args as JsonObject,
+      args,
       argsBytes: message.argsBytes,
       exactNumbers: message.exactNumbers,
       meta: withoutReservedMeta(message.meta, spoken.era),
@@ -311,9 +311,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
       era: spoken?.era,
       evidence: counted ? evidence : undefined,
       resourceMetadata: `${options.publicUrl}/.well-known/oauth-protected-resource${turn.endpoint.server === undefined ? '/mcp' : `/mcp/${turn.endpoint.server}`}`,
-      ...(refusal.code === 'CG_WIRE_VERSION'
-        ? { data: { supported: [...MODERN_VERSIONS, ...LEGACY_VERSIONS] } }
-        : {}),
+      ...(refusal.code === 'CG_WIRE_VERSION' ? { data: versions(turn) } : {}),
     }
     const wire = refusalToWire(refusal, context)
     if (wire.shape === 'http') {
@@ -338,6 +336,16 @@ export function createMcpEndpoint(options: EndpointOptions) {
   return { endpointOf, serve }
 }
 
+/** What 2026-07-28 wants in the data of -32022; the version that was asked for only when it could be one. */
+function versions({ exchange, message }: Turn): JsonObject {
+  const claimed = stringMember(message?.meta ?? {}, META.protocolVersion)
+  const requested = claimed ?? one(exchange.request.headers[VERSION_HEADER])
+  return {
+    supported: [...MODERN_VERSIONS, ...LEGACY_VERSIONS],
+    ...(requested !== undefined && /^[\w.-]{1,32}$/.test(requested) ? { requested } : {}),
+  }
+}
+
 /** Sends a JSON-RPC message: as the answer, or as the last event when progress has opened a stream. */
 function reply(exchange: Exchange, status: number, body: Buffer): void {
   const { response } = exchange
@@ -360,12 +368,8 @@ function sendProgress({ response }: Exchange, params: JsonObject): void {
 function bearer({ request }: Exchange): string | undefined {
   const { authorization } = request.headers
   if (authorization === undefined) return undefined
-  let seen = 0
-  for (let i = 0; i < request.rawHeaders.length; i += 2) {
-    if (request.rawHeaders[i]?.length === 13 && request.rawHeaders[i]?.toLowerCase() === 'authorization')
-      seen++
-  }
-  return seen === 1 && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : ''
+  const alone = countOf(request, 'authorization') === 1
+  return alone && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : ''
 }
 
 const one = (header: string | string[] | undefined) => (Array.isArray(header) ? header.join(',') : header)

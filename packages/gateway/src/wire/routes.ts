@@ -1,5 +1,4 @@
-import type { Refusal } from '../call/refusal.ts'
-import { Refusal as RefusalClass } from '../call/refusal.ts'
+import { Refusal } from '../call/refusal.ts'
 import type { ReasonCode } from '../call/reason-code.ts'
 import { type Exchange, send } from './http-listener.ts'
 import type { createMcpEndpoint } from './mcp-endpoint.ts'
@@ -25,12 +24,23 @@ export function createRoutes(options: RouteOptions) {
     const { path } = exchange
     const mcp = endpoint.endpointOf(path)
     if (mcp !== undefined) return endpoint.serve(exchange, mcp)
-    if (path === '/healthz') return health(exchange)
+    if (path === '/healthz') return reading(exchange, () => health(exchange))
     if (path.startsWith(METADATA)) {
       const resource = endpoint.endpointOf(path.slice(METADATA.length) || '/mcp')
-      if (resource !== undefined) return metadata(exchange, resource.resource)
+      if (resource !== undefined) return reading(exchange, () => metadata(exchange, resource.resource))
     }
-    refuse(exchange, new RefusalClass('CG_WIRE_PATH', { internal: 'no such path' }))
+    refuse(exchange, new Refusal('CG_WIRE_PATH', { internal: 'no such path' }))
+  }
+
+  /** Documents are read and never told anything. */
+  function reading(exchange: Exchange, answer: () => void): void {
+    const { method } = exchange.request
+    if (method === 'GET' || method === 'HEAD') answer()
+    else
+      refuse(exchange, new Refusal('CG_WIRE_HTTP_METHOD', { internal: 'only GET and HEAD are served' }), [
+        'Allow',
+        'GET, HEAD',
+      ])
   }
 
   function health(exchange: Exchange): void {
@@ -53,7 +63,7 @@ export function createRoutes(options: RouteOptions) {
     send(exchange, 200, JSON_TYPE, Buffer.from(JSON.stringify(document)))
   }
 
-  function refuse(exchange: Exchange, refusal: Refusal): void {
+  function refuse(exchange: Exchange, refusal: Refusal, headers: readonly string[] = []): void {
     options.count(exchange.peer, refusal.code)
     const wire = refusalToWire(refusal, {
       method: undefined,
@@ -66,7 +76,7 @@ export function createRoutes(options: RouteOptions) {
     send(
       exchange,
       wire.status,
-      ['Content-Type', 'application/problem+json', ...wire.headers],
+      ['Content-Type', 'application/problem+json', ...wire.headers, ...headers],
       Buffer.from(JSON.stringify(wire.problem)),
     )
   }

@@ -8,6 +8,7 @@ import { parseNoteText, testRecord } from './evidence-testing.ts'
 import { createEvidenceLog } from './evidence-log.ts'
 import type { EvidenceLog } from '../../ports/evidence-log.ts'
 import { SimulatedDisk, seededRandom } from './simulated-disk.ts'
+import { verifies } from '../../testing/verifies.ts'
 
 const DIRECTORY = '/state/evidence/0'
 const key = { privateKey: generateKeyPairSync('ed25519').privateKey, id: 'testtest' }
@@ -118,11 +119,13 @@ async function failures(points: number, syncs: boolean, enough: number): Promise
 }
 
 test(`no acknowledged record is lost and no checkpoint contradicted over ${POINTS} crash points`, async (t) => {
+  verifies('spine.power-loss')
   t.diagnostic(`seed ${SEED}; CALLGATE_SEED and CALLGATE_CRASH_POINTS change them`)
   assert.deepEqual(await failures(POINTS, true, 1), [])
 })
 
 test('the same crash points find lost records when fdatasync does nothing', async () => {
+  verifies('spine.power-loss')
   const found = await failures(POINTS, false, 5)
   assert.equal(found.length, 5)
   assert.ok(

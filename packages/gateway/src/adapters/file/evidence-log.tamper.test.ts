@@ -15,6 +15,7 @@ import {
 import type { LogReader, Verification } from '@callgate/evidence'
 import { createEvidenceLog } from './evidence-log.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
+import { verifies } from '../../testing/verifies.ts'
 
 const { privateKey } = generateKeyPairSync('ed25519')
 const origin = 'callgate/test/evidence/0'
@@ -83,12 +84,16 @@ function file(path: string): Buffer {
 const SIGNED_FILES = ['checkpoint', 'tile/0/000.p/12', 'tile/entries/000.p/12']
 
 test('the untouched log of 20 records, 12 signed, verifies and tells its unsigned tail', async () => {
+  verifies('evidence.offline')
+  verifies('play4.evidence')
   const result = await verifyLog(readerOf(new Map()), { verifierKey })
   assert.deepEqual([result.ok, result.size, result.problems], [true, 12, []])
   assert.deepEqual(result.unsignedTail, { records: 8, tornBytes: 0 })
 })
 
 test('every flipped byte of checkpoint, tiles and entries is found', async () => {
+  verifies('evidence.every-byte')
+  verifies('play4.evidence')
   for (const path of SIGNED_FILES) {
     const bytes = Buffer.from(file(path))
     for (let at = 0; at < bytes.length; at++) {

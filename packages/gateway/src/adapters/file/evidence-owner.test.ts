@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EvidenceBusy } from './evidence-errors.ts'
 import { ownDirectory } from './evidence-owner.ts'
+import { verifies } from '../../testing/verifies.ts'
 
 async function temporary(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'callgate-owner-'))
@@ -24,6 +25,7 @@ function foreign(beat: number): string {
 }
 
 test('a lease that another host goes on beating is respected by name; one that stands still is taken', async (t) => {
+  verifies('evidence.one-writer')
   const folder = await temporary(t)
   let beat = 1
   await writeFile(join(folder, 'lease'), foreign(beat))

@@ -15,6 +15,8 @@ export interface ExchangeRequest {
   readonly headers: string[]
   readonly body: Buffer | undefined
   readonly signal: AbortSignal
+  /** How long the socket stays open after an abort, in milliseconds, so that a cancel can overtake it; default 0. */
+  readonly closeAfterMs?: number
   /** Longest body, or event of a stream, in bytes. */
   readonly maxBytes: number
   /** Reads one event of a stream; true: this was the answer. What it throws ends the exchange. */
@@ -59,7 +61,17 @@ export function exchange(pool: Pool, server: string, request: ExchangeRequest): 
       reject(failure)
       controller?.abort(failure)
     }
-    const onAbort = (): void => fail(abortedBy(signal, server))
+    const onAbort = (): void => {
+      const failure = abortedBy(signal, server)
+      const { closeAfterMs } = request
+      if (closeAfterMs === undefined) {
+        fail(failure)
+        return
+      }
+      finish()
+      reject(failure)
+      setTimeout(() => controller?.abort(failure), closeAfterMs).unref()
+    }
     signal.addEventListener('abort', onAbort, { once: true })
 
     const handler: Dispatcher.DispatchHandler = {

@@ -82,7 +82,7 @@ const server = await listen((_, response, body) => {
   behaviours[name]?.(response, id, JSON.stringify({ jsonrpc: '2.0', id, result }))
 })
 const upstream = createUpstream({
-  servers: { odd: { transport: 'http', url: server.url } },
+  servers: { odd: { transport: 'http', network: ['127.0.0.0/8'], url: server.url } },
   limits: { maxBytes: 500_000, maxInFlight: 20 },
 })
 after(async () => {

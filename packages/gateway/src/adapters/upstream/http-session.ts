@@ -67,7 +67,6 @@ export async function openLegacySession(
     const all = metaOf(meta, 'legacy', onProgress === undefined ? undefined : post.id, {})
     const body = encodeRequest(post.id, method, head, argsBytes, all)
     const lost = (): boolean => post.status === 404 && at.sessionId !== undefined
-    const hung = new AbortController()
     // A closed stream is no cancel for a legacy server: it is told first, then dropped.
     const cancel = (): void => {
       const notice = encodeNotification('notifications/cancelled', {
@@ -75,12 +74,10 @@ export async function openLegacySession(
         reason: 'cancelled',
       })
       aside(endpoint, context, 'POST', at.headers, notice)
-      setTimeout(() => hung.abort(during.reason), CANCEL_MS).unref()
     }
     during.addEventListener('abort', cancel, { once: true })
-    const sent = post.send(body, at.headers, hung.signal)
     try {
-      const answer = await untilAborted(sent, during, context.server)
+      const answer = await post.send(body, at.headers, during, CANCEL_MS)
       return lost() ? 'session lost' : answer
     } catch (cause) {
       // 404 to a request with a session id: the session is gone and nothing ran (specification, session management).

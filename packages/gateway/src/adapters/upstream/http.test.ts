@@ -13,12 +13,12 @@ const dual = await listenModern('stateless')
 const legacy = await listenLegacy((session) => (session === 0 ? [] : ['only-for-some']))
 const upstream = createUpstream({
   servers: {
-    modern: { transport: 'http', url: modern.url },
-    dual: { transport: 'http', url: dual.url },
-    legacy: { transport: 'http', url: legacy.url, roots: ['file:///srv/only'] },
-    'legacy-pinned': { transport: 'http', url: dual.url, era: 'legacy' },
-    'modern-pinned': { transport: 'http', url: legacy.url, era: 'modern' },
-    dead: { transport: 'http', url: 'http://127.0.0.1:1/mcp' },
+    modern: { transport: 'http', network: ['127.0.0.0/8'], url: modern.url },
+    dual: { transport: 'http', network: ['127.0.0.0/8'], url: dual.url },
+    legacy: { transport: 'http', network: ['127.0.0.0/8'], url: legacy.url, roots: ['file:///srv/only'] },
+    'legacy-pinned': { transport: 'http', network: ['127.0.0.0/8'], url: dual.url, era: 'legacy' },
+    'modern-pinned': { transport: 'http', network: ['127.0.0.0/8'], url: legacy.url, era: 'modern' },
+    dead: { transport: 'http', network: ['127.0.0.0/8'], url: 'http://127.0.0.1:1/mcp' },
   },
 })
 after(async () => {
@@ -174,7 +174,9 @@ test('sockets are kept alive: 200 calls one after the other open no new one', as
 })
 
 test('closing ends the sessions at legacy servers', async () => {
-  const own = createUpstream({ servers: { legacy: { transport: 'http', url: legacy.url } } })
+  const own = createUpstream({
+    servers: { legacy: { transport: 'http', network: ['127.0.0.0/8'], url: legacy.url } },
+  })
   await callTool(own, 'legacy', 'count')
   const deleted = (): number => legacy.seen.filter((seen) => seen.method === 'DELETE').length
   const before = deleted()
@@ -185,7 +187,7 @@ test('closing ends the sessions at legacy servers', async () => {
 test('a URL that is not plain http or https is refused before anything is opened', () => {
   for (const url of ['ftp://127.0.0.1/', 'file:///etc/passwd', 'http://user:pw@127.0.0.1/']) {
     assert.throws(
-      () => createUpstream({ servers: { x: { transport: 'http', url } } }),
+      () => createUpstream({ servers: { x: { transport: 'http', network: ['127.0.0.0/8'], url } } }),
       /must be http or https/,
     )
   }

@@ -33,7 +33,13 @@ type ToolsListener = (server: string, tools?: readonly JsonObject[]) => void
 export function createUpstream(options: UpstreamOptions): Upstream {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const clock = options.clock ?? (() => performance.now())
-  const scan = { maxBytes: limits.maxBytes, maxDepth: limits.maxDepth, maxKeys: limits.maxKeys }
+  // Answers are handed on byte for byte, so no number has to survive a parse.
+  const scan = {
+    maxBytes: limits.maxBytes,
+    maxDepth: limits.maxDepth,
+    maxKeys: limits.maxKeys,
+    numbers: 'any' as const,
+  }
   const info = clientInfo(options.version ?? '0.1.0')
   const servers = new Map<string, StdioServer | HttpServer>(Object.entries(options.servers))
   const endpoints = new Map<string, HttpEndpoint>()

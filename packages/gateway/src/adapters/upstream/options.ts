@@ -25,6 +25,8 @@ export interface HttpServer {
   readonly transport: 'http'
   /** Endpoint, http or https, from the configuration only; no user info, no fragment. */
   readonly url: string
+  /** Private ranges (CIDR) that the server may live in; loopback too must be named. None: public addresses only. */
+  readonly network: readonly string[]
   /** Default `auto`. */
   readonly era?: EraChoice
   /** As for stdio; declared to legacy servers only (modern ones ask by a result, not by a request). */

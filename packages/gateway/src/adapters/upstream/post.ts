@@ -1,3 +1,5 @@
+import { judgeHost, stripHost } from '../../net/address.ts'
+import { guardedLookup, mayConnect } from './guarded-lookup.ts'
 import { Pool } from 'undici'
 import type { Answer, Era } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
@@ -35,12 +37,19 @@ export function createHttpEndpoint(server: string, config: HttpServer, limits: U
   if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.username !== '' || url.password !== '') {
     throw new TypeError(`\`servers.${server}.url\` must be http or https, without user info`)
   }
+  const host = stripHost(url.hostname)
+  if (judgeHost(host).isAddress && !mayConnect(host, config.network)) {
+    throw new TypeError(
+      `\`servers.${server}.url\` is at \`${host}\`, which is not in \`servers.${server}.network\``,
+    )
+  }
   const silenceMs = config.timeouts?.silenceMs ?? 300_000
   const pool = new Pool(url.origin, {
     // Cancels and answers to the server must not wait for a socket that a call holds.
     connections: limits.maxInFlight + MAX_ASIDES,
     pipelining: 1,
     connectTimeout: config.timeouts?.connectMs ?? limits.connectMs,
+    connect: { lookup: guardedLookup(server, config.network) },
     headersTimeout: silenceMs,
     bodyTimeout: silenceMs,
     maxHeaderSize: 16_384,
@@ -82,8 +91,16 @@ export class Post {
     this.#answerServer = listeners.answerServer
   }
 
-  /** @throws UpstreamFailed; status tells a lost session (404) apart */
-  async send(body: Buffer, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Answer> {
+  /**
+   * @param closeAfterMs how long the socket stays open after an abort; default 0
+   * @throws UpstreamFailed; status tells a lost session (404) apart
+   */
+  async send(
+    body: Buffer,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    closeAfterMs?: number,
+  ): Promise<Answer> {
     const { server, limits, clock } = this.#context
     if (this.#endpoint.inFlight >= limits.maxInFlight) {
       throw new UpstreamFailed('busy', `server \`${server}\` has ${limits.maxInFlight} requests in flight`)
@@ -98,6 +115,7 @@ export class Post {
         headers: headerList(headers),
         body,
         signal,
+        ...(closeAfterMs === undefined ? {} : { closeAfterMs }),
         maxBytes: limits.maxBytes,
         onEvent: (data) => {
           response = this.#hear(data)

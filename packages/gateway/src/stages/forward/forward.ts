@@ -46,11 +46,23 @@ export function createForwardStage(upstream: Upstream): Stage<RecordedCall, Answ
   }
 }
 
+/** Faults that may come after the server has already done what it was asked. */
+const AFTER_THE_FACT: ReadonlySet<UpstreamFault> = new Set<UpstreamFault>([
+  'protocol',
+  'too_large',
+  'timeout',
+])
+
 function refusalOf(error: unknown, call: RecordedCall, signal: AbortSignal): unknown {
   if (!(error instanceof UpstreamFailed)) return error
-  const deadline = signal.reason instanceof Refusal && signal.reason.code === 'CG_CALL_DEADLINE'
-  let code = CODES[error.fault]
+  const ended = signal.reason instanceof Refusal ? signal.reason.code : undefined
+  // The gate stopped: a read can be asked again, of anything else nobody knows how far it came.
+  if (ended === 'CG_WIRE_DRAINING' && call.class === 'read') return signal.reason
+  const fault = ended === 'CG_CALL_DEADLINE' || ended === 'CG_WIRE_DRAINING' ? 'timeout' : error.fault
   // Nobody can say whether a side effect happened: never report it as failed, never retry it.
-  if (deadline) code = call.class === 'read' ? 'CG_UPSTREAM_TIMEOUT' : 'CG_UPSTREAM_UNKNOWN_FATE'
-  return new Refusal(code, { internal: error.message, cause: error })
+  const unknown = call.class !== 'read' && AFTER_THE_FACT.has(fault)
+  return new Refusal(unknown ? 'CG_UPSTREAM_UNKNOWN_FATE' : CODES[fault], {
+    internal: error.message,
+    cause: error,
+  })
 }

@@ -23,8 +23,8 @@ export function principalOf(claims: TokenClaims, tenant: string, actors: ActorRe
 }
 
 /** Tenant, actor, subject and client id as a JSON array: no value can move the border between two of them. */
-export function tupleOf({ tenant, actor, subject, clientId }: Principal): string {
-  return JSON.stringify([tenant, actor.id, subject, clientId])
+export function tupleOf({ token, tenant, actor, subject, clientId }: Principal): string {
+  return JSON.stringify([token.iss, tenant, actor.id, subject, clientId])
 }
 
 /** Session key that a token's claim is bound to: of claims only, so that it is the same after a restart and on any node. */

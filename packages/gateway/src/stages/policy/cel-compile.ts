@@ -1,18 +1,10 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 import { isJsonObject, type Json } from '../../call/json.ts'
 import { ConditionError, parseCondition } from './cel.ts'
-import {
-  compilePattern,
-  FUNCTIONS,
-  METHODS,
-  OTHER_NAMES,
-  refusedArgument,
-  type CelFunction,
-} from './cel-functions.ts'
-import { isMacro, MACROS, type Loop } from './cel-macros.ts'
+import { compileCall, type Scope } from './cel-calls.ts'
 import { binary, isKind, logical, negate, not, type OperatorRefused } from './cel-operators.ts'
 import { constantPart, costOf, type Part } from './cel-part.ts'
-import { EvaluationFault, kindOf, type Frame } from './cel-runtime.ts'
+import { kindOf, type Frame } from './cel-runtime.ts'
 import {
   BOOL,
   DOUBLE,
@@ -27,9 +19,6 @@ import {
   type CelType,
 } from './cel-type.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
-
-/** Deepest nesting of loops: a loop in a loop is the most that a rule needs and a decision can pay. */
-const MAX_LOOPS = 2
 
 /** A fact by its path. */
 export interface FactPath {
@@ -74,10 +63,19 @@ class Compiler {
   readonly paths = new Map<string, readonly string[]>()
   readonly warnings: { index: number; message: string }[] = []
   readonly #roots: ReadonlyMap<string, CelType>
+  readonly #scope: Scope
   readonly #variables: { name: string; type: CelType }[] = []
 
   constructor(roots: ReadonlyMap<string, CelType>) {
     this.#roots = roots
+    this.#scope = {
+      part: (node) => this.#part(node),
+      piece: (node) => this.#piece(node),
+      memberType: (node, receiver, name) => this.#memberType(node, receiver, name),
+      reads: (path) => this.#reads(path),
+      roots,
+      variables: this.#variables,
+    }
   }
 
   whole(node: ASTNode): Part {
@@ -92,8 +90,12 @@ class Compiler {
   /** A piece whose value is used: what it reads goes to the record. */
   #part(node: ASTNode): Part {
     const part = this.#piece(node)
-    if (part.path !== undefined) this.paths.set(part.path.join('.'), part.path)
+    if (part.path !== undefined) this.#reads(part.path)
     return part
+  }
+
+  #reads(path: readonly string[]): void {
+    this.paths.set(path.join('.'), path)
   }
 
   #piece(node: ASTNode): Part {
@@ -107,9 +109,9 @@ class Compiler {
       case '[]':
         return this.#index(node, node.args[0], node.args[1])
       case 'call':
-        return this.#call(node, node.args[0], undefined, node.args[1])
+        return compileCall(this.#scope, node, node.args[0], undefined, node.args[1])
       case 'rcall':
-        return this.#call(node, node.args[0], node.args[1], node.args[2])
+        return compileCall(this.#scope, node, node.args[0], node.args[1], node.args[2])
       case 'list':
         return this.#list(node.args)
       case 'map':
@@ -233,129 +235,6 @@ class Compiler {
     return { type: item, run, cost: costOf(receiver, index) }
   }
 
-  #call(node: ASTNode, name: string, receiver: ASTNode | undefined, args: readonly ASTNode[]): Part {
-    if (name === 'has' && receiver === undefined) return this.#has(node, args)
-    if (name === 'matches') return this.#matches(node, receiver === undefined ? args : [receiver, ...args])
-    if (receiver !== undefined && isMacro(name)) return this.#loop(node, name, receiver, args)
-    const table = receiver === undefined ? FUNCTIONS : METHODS
-    const fn = Object.hasOwn(table, name) ? table[name] : undefined
-    if (fn === undefined) throw this.#unknownFunction(node, name, receiver)
-    const given = receiver === undefined ? args : [receiver, ...args]
-    if (given.length !== fn.takes.length) {
-      throw new ConditionError(
-        node.start,
-        `\`${name}\` is given ${given.length - (receiver === undefined ? 0 : 1)} arguments (expected ${fn.takes.length - (receiver === undefined ? 0 : 1)})`,
-      )
-    }
-    return this.#apply(fn, given)
-  }
-
-  #apply(fn: CelFunction, given: readonly ASTNode[]): Part {
-    const parts = given.map((arg) => this.#part(arg))
-    const refused = refusedArgument(
-      fn,
-      parts.map((part) => part.type),
-    )
-    if (refused !== undefined) throw new ConditionError(given[refused.index]?.start ?? 0, refused.message)
-    const [first, second] = parts
-    const run = (frame: Frame): Json => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
-    return { type: fn.returns, run, cost: costOf(...parts) }
-  }
-
-  #unknownFunction(node: ASTNode, name: string, receiver: ASTNode | undefined): ConditionError {
-    const windowed = receiver?.op === 'id' && `${receiver.args}.${name}`
-    if (windowed === 'session.sum' || windowed === 'actor.count') {
-      return new ConditionError(node.start, `windowed fact \`${windowed}\` is not built in this version`)
-    }
-    const known = [...Object.keys(receiver === undefined ? FUNCTIONS : METHODS), ...OTHER_NAMES]
-    return new ConditionError(
-      node.start,
-      `unknown function ${quoted(name)} (expected ${known.map((one) => `\`${one}\``).join(', ')})${didYouMean(nearestName(name, known))}`,
-    )
-  }
-
-  /** `has(x.y)`: there and not null, because absent and null are one thing in conditions. */
-  #has(node: ASTNode, args: readonly ASTNode[]): Part {
-    const [arg] = args
-    if (arg === undefined || arg.op !== '.' || args.length !== 1) {
-      throw new ConditionError(node.start, '`has` takes one member (expected `has(args.name)`)')
-    }
-    const [of, name] = arg.args
-    const receiver = this.#part(of)
-    this.#memberType(arg, receiver, name)
-    const run = (frame: Frame): Json => {
-      const holder = receiver.run(frame)
-      if (!isJsonObject(holder)) throw frame.fault(`${kindOf(holder)} has no members`)
-      return Object.hasOwn(holder, name) && holder[name] !== null
-    }
-    if (receiver.path !== undefined)
-      this.paths.set([...receiver.path, name].join('.'), [...receiver.path, name])
-    return { type: BOOL, run, cost: costOf(receiver) }
-  }
-
-  #matches(node: ASTNode, args: readonly ASTNode[]): Part {
-    const [of, at] = args
-    if (of === undefined || at === undefined || args.length !== 2) {
-      throw new ConditionError(
-        node.start,
-        '`matches` takes a text and a pattern (expected `args.name.matches("^a")`)',
-      )
-    }
-    const value = this.#part(of)
-    if (!isKind(value.type, 'string'))
-      throw new ConditionError(of.start, `\`matches\` of ${typeName(value.type)} (expected string)`)
-    if (at.op !== 'value' || typeof at.args !== 'string') {
-      throw new ConditionError(at.start, 'pattern of `matches` is computed (expected a literal text)')
-    }
-    const found = compilePattern(at.args)
-    if (typeof found === 'string') throw new ConditionError(at.start, found)
-    return { type: BOOL, run: (frame) => found(frame, value.run(frame)), cost: costOf(value) }
-  }
-
-  #loop(node: ASTNode, name: keyof typeof MACROS, over: ASTNode, args: readonly ASTNode[]): Part {
-    const [variable, ...bodies] = args
-    if (this.#variables.length === MAX_LOOPS) {
-      throw new ConditionError(node.start, `loops are nested deeper than ${MAX_LOOPS}`)
-    }
-    const macro = MACROS[name]
-    if (variable === undefined || variable.op !== 'id' || !macro.bodies.includes(bodies.length)) {
-      throw new ConditionError(
-        node.start,
-        `\`${name}\` takes a variable and an expression (expected \`list.${name}(x, ...)\`)`,
-      )
-    }
-    const local = variable.args
-    if (this.#roots.has(local) || this.#variables.some((known) => known.name === local)) {
-      throw new ConditionError(
-        variable.start,
-        `variable ${quoted(local)} hides another name (expected a new name)`,
-      )
-    }
-    const range = this.#part(over)
-    if (!isKind(range.type, 'list', 'object')) {
-      throw new ConditionError(over.start, `\`${name}\` of ${typeName(range.type)} (expected list or object)`)
-    }
-    const item =
-      range.type.kind === 'list'
-        ? range.type.item
-        : range.type.kind === 'object'
-          ? STRING
-          : { ...DYN, nullable: true }
-    const slot = this.#variables.length
-    this.#variables.push({ name: local, type: item })
-    const parts = bodies.map((body) => this.#part(body))
-    this.#variables.pop()
-    const tests = parts.slice(0, name === 'map' ? parts.length - 1 : parts.length)
-    for (const [i, test] of tests.entries()) {
-      const at = bodies[i]
-      if (at !== undefined && !isKind(test.type, 'bool')) {
-        throw new ConditionError(at.start, `\`${name}\` asks ${typeName(test.type)} (expected bool)`)
-      }
-    }
-    const loop: Loop = { range, slot, item, bodies: parts }
-    return macro.compile(loop)
-  }
-
   #list(items: readonly ASTNode[]): Part {
     const parts = items.map((item) => this.#part(item))
     const [first, ...others] = parts.map((part) => part.type)
@@ -443,5 +322,3 @@ function settle(part: Part | OperatorRefused, left: ASTNode, right: ASTNode): Pa
   if ('run' in part) return part
   throw new ConditionError(part.side === 'left' ? left.start : right.start, part.message)
 }
-
-export { EvaluationFault }

@@ -145,6 +145,11 @@ test('`matches` runs in linear time and takes only literal patterns that RE2 has
   assert.match(String(run('args.s.matches("(?=a)")')), /^ConditionError: pattern is refused/)
   assert.match(String(run('args.s.matches("(a)\\\\1")')), /^ConditionError: pattern is refused/)
   assert.match(String(run('args.s.matches("a")', { s: 'b'.repeat(300_000) })), /costs more than/)
+  assert.equal(run('args.s.matches("a")', { s: 'b'.repeat(100_000) }), false)
+  // 3 us a character on this engine: a long program is paid for by the character.
+  const repeats = 'args.s.matches("([a-z]{1,50}[0-9]){3}")'
+  assert.match(String(run(repeats, { s: 'b'.repeat(100_000) })), /costs more than/)
+  assert.equal(run(repeats, { s: 'b'.repeat(1_000) }), false)
 })
 
 test('what a condition may cost is bounded at load', () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { verifies } from '../../testing/verifies.ts'
-import { MAX_FILE_LENGTH, readPolicy } from './document.ts'
+import { readPolicy } from './document.ts'
 import { compilePolicy } from './policy-set.ts'
 import { formatProblem } from './problem.ts'
 import { problemsOf } from './testing/fixtures.ts'
+import { MAX_FILE_LENGTH } from './yaml-source.ts'
 
 const OK = '- { rule: r, when: { tool: "a.b" }, decision: deny }\n'
 
@@ -71,7 +72,7 @@ test('what is wrong is said with file, line, column, expectation and the nearest
     ['- { rule: r, rule: s, when: { tool: "*" }, decision: deny }', '1:14 Map keys must be unique'],
     ['- { <<: { rule: r }, when: { tool: "*" }, decision: deny }', '1:5 merge keys are refused'],
     ['- !!js/function "x"', '1:3 Unresolved tag'],
-    ['- { rule: r, when: { tool: !!str x }, decision: deny }', '1:28 tags are refused'],
+    ['- { rule: r, when: { tool: !!str x }, decision: deny }', '1:34 tags are refused'],
     [`${OK}---\n${OK}`, '2:1 Source contains multiple documents'],
     ['- { rule: r', '1:12 Flow map in block collection'],
   ]

@@ -197,6 +197,14 @@ test('facts hold every fact that the evaluated rules read, arguments and URLs on
   assert.ok(!JSON.stringify([bulk, fetch]).includes('secret'))
 })
 
+test('a fact is recorded by the path that was read, never by the whole around it', () => {
+  const set = policy(
+    '- { rule: d, when: { tool: "s.t", cond: "has(args.a.b) && args.l[0] == 1 && args.m.exists(k, args.o[k] == 2)" }, decision: deny }',
+  )
+  const { facts } = ask(set, 's.t', { a: { b: 1, c: 2 }, l: [1], m: ['x'], o: { x: 2 } })
+  assert.deepEqual(Object.keys(facts).sort(), ['args.a.b', 'args.l', 'args.m', 'args.o'])
+})
+
 test('facts of many URLs are one hash and a count', () => {
   const set = policy(PLAYBOOK)
   const urls = Array.from({ length: 9 }, (_, i) => `https://h${i}.example/`)

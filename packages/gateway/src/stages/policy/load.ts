@@ -1,10 +1,11 @@
 import { open } from 'node:fs/promises'
-import { MAX_FILE_LENGTH, readPolicy, type PolicyDocument } from './document.ts'
+import { readPolicy, type PolicyDocument } from './document.ts'
 import { isLiteral } from './glob.ts'
 import { compilePolicy, type PolicySet } from './policy-set.ts'
 import { didYouMean, nearestName, type Problem } from './problem.ts'
 import { isExpired, type Rule } from './rule.ts'
 import type { PolicyTool } from './rule-index.ts'
+import { MAX_FILE_LENGTH } from './yaml-source.ts'
 
 /** A policy file with its text. */
 export interface PolicyFile {

@@ -11,12 +11,13 @@ export function createSchemaStage(): Stage<ResolvedCall, ParsedCall> {
     name: 'schema',
     budgetMs: 200,
     run(call) {
-      if (call.schema === undefined) return { ...call, parsed: true }
+      // Also without a schema: the bytes go on verbatim, and policy must not judge another number than the server reads.
       if (!call.exactNumbers) {
         throw new Refusal('CG_SCHEMA_NUMBER', {
           internal: 'a number literal does not survive parse and stringify by value',
         })
       }
+      if (call.schema === undefined) return { ...call, parsed: true }
       const violation = call.schema.validate(call.args)
       if (violation === null) return { ...call, parsed: true }
       if (violation.keyword === 'budget') {

@@ -1,6 +1,6 @@
 // oxlint-disable unicorn/no-thenable -- `then` is a keyword of JSON Schema
 import * as fc from 'fast-check'
-import type { SchemaObject } from './schema-object.ts'
+import type { SchemaObject } from '../schema-object.ts'
 
 // No `toString` or the like: ajv's deep equality throws on it. Own properties have facts of their own in compile.test.ts.
 const NAMES = ['a', 'b', 'c', 'd']

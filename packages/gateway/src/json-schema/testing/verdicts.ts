@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { compileSchema, SchemaRefused, type CompileOptions, type Violation } from './compile.ts'
+import { compileSchema, SchemaRefused, type CompileOptions, type Violation } from '../compile.ts'
 
 /** The violation of one value, null when it passes. */
 export function judge(schema: unknown, value: unknown, options: CompileOptions = {}): Violation | null {

@@ -1,0 +1,170 @@
+import type { ASTNode } from '@marcbachmann/cel-js'
+import { isJsonObject, type Json } from '../../call/json.ts'
+import { ConditionError } from './cel.ts'
+import {
+  compilePattern,
+  FUNCTIONS,
+  METHODS,
+  OTHER_NAMES,
+  refusedArgument,
+  type CelFunction,
+} from './cel-functions.ts'
+import { isMacro, MACROS } from './cel-macros.ts'
+import { isKind } from './cel-operators.ts'
+import { costOf, type Part } from './cel-part.ts'
+import { kindOf, type Frame } from './cel-runtime.ts'
+import { BOOL, DYN, STRING, typeName, type CelType } from './cel-type.ts'
+import { didYouMean, nearestName, quoted } from './problem.ts'
+
+/** Deepest nesting of loops: a loop in a loop is the most that a rule needs and a decision can pay. */
+const MAX_LOOPS = 2
+
+/** What a call needs of the compiler around it. */
+export interface Scope {
+  /** Compiles a piece whose value is used. */
+  readonly part: (node: ASTNode) => Part
+  /** Compiles a piece of which only a member is used. */
+  readonly piece: (node: ASTNode) => Part
+  /** @throws ConditionError when the receiver has no such member */
+  readonly memberType: (node: ASTNode, receiver: Part, name: string) => unknown
+  /** Notes a fact as read. */
+  readonly reads: (path: readonly string[]) => void
+  readonly roots: ReadonlyMap<string, CelType>
+  /** Variables of the loops around, outermost first; the index is the slot. */
+  readonly variables: { name: string; type: CelType }[]
+}
+
+/** Compiles `name(...)` or `receiver.name(...)`: a function, `has`, `matches`, or a loop over a list. */
+export function compileCall(
+  scope: Scope,
+  node: ASTNode,
+  name: string,
+  receiver: ASTNode | undefined,
+  args: readonly ASTNode[],
+): Part {
+  if (name === 'has' && receiver === undefined) return has(scope, node, args)
+  if (name === 'matches') return matches(scope, node, receiver === undefined ? args : [receiver, ...args])
+  if (receiver !== undefined && isMacro(name)) return loop(scope, node, name, receiver, args)
+  const table = receiver === undefined ? FUNCTIONS : METHODS
+  const fn = Object.hasOwn(table, name) ? table[name] : undefined
+  if (fn === undefined) throw unknownFunction(node, name, receiver)
+  const given = receiver === undefined ? args : [receiver, ...args]
+  if (given.length !== fn.takes.length) {
+    throw new ConditionError(
+      node.start,
+      `\`${name}\` is given ${given.length - (receiver === undefined ? 0 : 1)} arguments (expected ${fn.takes.length - (receiver === undefined ? 0 : 1)})`,
+    )
+  }
+  return apply(scope, fn, given)
+}
+
+function apply(scope: Scope, fn: CelFunction, given: readonly ASTNode[]): Part {
+  const parts = given.map((arg) => scope.part(arg))
+  const refused = refusedArgument(
+    fn,
+    parts.map((part) => part.type),
+  )
+  if (refused !== undefined) throw new ConditionError(given[refused.index]?.start ?? 0, refused.message)
+  const [first, second] = parts
+  const run = (frame: Frame): Json => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
+  return { type: fn.returns, run, cost: costOf(...parts) }
+}
+
+function unknownFunction(node: ASTNode, name: string, receiver: ASTNode | undefined): ConditionError {
+  const windowed = receiver?.op === 'id' && `${receiver.args}.${name}`
+  if (windowed === 'session.sum' || windowed === 'actor.count') {
+    return new ConditionError(node.start, `windowed fact \`${windowed}\` is not built in this version`)
+  }
+  const known = [...Object.keys(receiver === undefined ? FUNCTIONS : METHODS), ...OTHER_NAMES]
+  return new ConditionError(
+    node.start,
+    `unknown function ${quoted(name)} (expected ${known.map((one) => `\`${one}\``).join(', ')})${didYouMean(nearestName(name, known))}`,
+  )
+}
+
+/** `has(x.y)`: there and not null, because absent and null are one thing in conditions. */
+function has(scope: Scope, node: ASTNode, args: readonly ASTNode[]): Part {
+  const [arg] = args
+  if (arg === undefined || arg.op !== '.' || args.length !== 1) {
+    throw new ConditionError(node.start, '`has` takes one member (expected `has(args.name)`)')
+  }
+  const [of, name] = arg.args
+  const receiver = scope.piece(of)
+  scope.memberType(arg, receiver, name)
+  const run = (frame: Frame): Json => {
+    const holder = receiver.run(frame)
+    if (!isJsonObject(holder)) throw frame.fault(`${kindOf(holder)} has no members`)
+    return Object.hasOwn(holder, name) && holder[name] !== null
+  }
+  if (receiver.path !== undefined) scope.reads([...receiver.path, name])
+  return { type: BOOL, run, cost: costOf(receiver) }
+}
+
+function matches(scope: Scope, node: ASTNode, args: readonly ASTNode[]): Part {
+  const [of, at] = args
+  if (of === undefined || at === undefined || args.length !== 2) {
+    throw new ConditionError(
+      node.start,
+      '`matches` takes a text and a pattern (expected `args.name.matches("^a")`)',
+    )
+  }
+  const value = scope.part(of)
+  if (!isKind(value.type, 'string'))
+    throw new ConditionError(of.start, `\`matches\` of ${typeName(value.type)} (expected string)`)
+  if (at.op !== 'value' || typeof at.args !== 'string') {
+    throw new ConditionError(at.start, 'pattern of `matches` is computed (expected a literal text)')
+  }
+  const found = compilePattern(at.args)
+  if (typeof found === 'string') throw new ConditionError(at.start, found)
+  return { type: BOOL, run: (frame) => found(frame, value.run(frame)), cost: costOf(value) }
+}
+
+function loop(
+  scope: Scope,
+  node: ASTNode,
+  name: keyof typeof MACROS,
+  over: ASTNode,
+  args: readonly ASTNode[],
+): Part {
+  const [variable, ...bodies] = args
+  if (scope.variables.length === MAX_LOOPS) {
+    throw new ConditionError(node.start, `loops are nested deeper than ${MAX_LOOPS}`)
+  }
+  const macro = MACROS[name]
+  if (variable === undefined || variable.op !== 'id' || !macro.bodies.includes(bodies.length)) {
+    throw new ConditionError(
+      node.start,
+      `\`${name}\` takes a variable and an expression (expected \`list.${name}(x, ...)\`)`,
+    )
+  }
+  const local = variable.args
+  if (scope.roots.has(local) || scope.variables.some((known) => known.name === local)) {
+    throw new ConditionError(
+      variable.start,
+      `variable ${quoted(local)} hides another name (expected a new name)`,
+    )
+  }
+  const range = scope.part(over)
+  if (!isKind(range.type, 'list', 'object')) {
+    throw new ConditionError(over.start, `\`${name}\` of ${typeName(range.type)} (expected list or object)`)
+  }
+  const item = itemOf(range.type)
+  const slot = scope.variables.length
+  scope.variables.push({ name: local, type: item })
+  const parts = bodies.map((body) => scope.part(body))
+  scope.variables.pop()
+  const tests = parts.slice(0, name === 'map' ? parts.length - 1 : parts.length)
+  for (const [i, test] of tests.entries()) {
+    const at = bodies[i]
+    if (at !== undefined && !isKind(test.type, 'bool')) {
+      throw new ConditionError(at.start, `\`${name}\` asks ${typeName(test.type)} (expected bool)`)
+    }
+  }
+  return macro.compile({ range, slot, item, bodies: parts })
+}
+
+/** Loops run over the elements of a list and over the member names of an object. */
+function itemOf(range: CelType): CelType {
+  if (range.kind === 'list') return range.item
+  return range.kind === 'object' ? STRING : { ...DYN, nullable: true }
+}

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'node:test'
+import { celEnv, isCelError, parse, plan } from '@bufbuild/cel'
+import * as fc from 'fast-check'
+import type { JsonObject } from '../../call/json.ts'
+import { run } from './testing/fixtures.ts'
+
+const env = celEnv({ variables: {} })
+
+/** The verdict of @bufbuild/cel: a bool, or `error`. */
+function oracle(expression: string): boolean | 'error' {
+  try {
+    const result = plan(env, parse(expression))({})
+    return isCelError(result) || typeof result !== 'boolean' ? 'error' : result
+  } catch {
+    return 'error'
+  }
+}
+
+/** Ours: a bool, `error` at run time, or `refused` at load, where our types are stricter than the oracle's. */
+function ours(expression: string, args: JsonObject = {}): boolean | 'error' | 'refused' {
+  const answer = run(expression, args)
+  if (typeof answer === 'boolean') return answer
+  return answer.startsWith('ConditionError') ? 'refused' : 'error'
+}
+
+const int = fc.oneof(fc.integer({ min: -50, max: 50 }), fc.constantFrom(1000, 1001, -7, 0))
+const ints = fc.letrec<{ node: string }>((tie) => ({
+  node: fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    int.map((value) => (value < 0 ? `(${value})` : String(value))),
+    fc
+      .tuple(tie('node'), fc.constantFrom('+', '-', '*', '/', '%'), tie('node'))
+      .map(([a, op, b]) => `(${a} ${op} ${b})`),
+    fc.constantFrom('size([1, 2, 3])', 'size("añ")', '"abc".size()', 'int("12")', '[4, 5, 6][1]', '[1][2]'),
+  ),
+})).node
+// No text above U+FFFF: @bufbuild/cel 0.6.1 orders by UTF-16 unit, cel-spec by code point (cel.test.ts holds ours to it).
+const text = fc.constantFrom('""', '"a"', '"ab"', '"é"', '"\\uffff"', '("a" + "b")', 'string(12)')
+const bools = fc.letrec<{ node: string }>((tie) => ({
+  node: fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    fc.constantFrom('true', 'false'),
+    fc
+      .tuple(ints, fc.constantFrom('<', '<=', '>', '>=', '==', '!='), ints)
+      .map(([a, op, b]) => `${a} ${op} ${b}`),
+    fc
+      .tuple(text, fc.constantFrom('<', '<=', '>', '>=', '==', '!='), text)
+      .map(([a, op, b]) => `${a} ${op} ${b}`),
+    fc
+      .tuple(text, fc.constantFrom('contains', 'startsWith', 'endsWith'), text)
+      .map(([a, fn, b]) => `${a}.${fn}(${b})`),
+    fc.tuple(ints, ints, ints).map(([a, b, c]) => `${a} in [${b}, ${c}]`),
+    fc
+      .tuple(fc.constantFrom('all', 'exists', 'exists_one'), fc.constantFrom('<', '==', '>'), ints)
+      .map(([fn, op, k]) => `[0, 1, 2, 3].${fn}(i, 6 / i ${op} ${k})`),
+    fc.tuple(ints, ints).map(([a, b]) => `[1, 2, 3].filter(i, i > ${a}) == [1, 2, 3].map(i, i - ${b})`),
+    fc
+      .tuple(tie('node'), fc.constantFrom('&&', '||', '==', '!='), tie('node'))
+      .map(([a, op, b]) => `(${a}) ${op} (${b})`),
+    tie('node').map((a) => `!(${a})`),
+    fc.tuple(tie('node'), tie('node'), tie('node')).map(([a, b, c]) => `((${a}) ? (${b}) : (${c}))`),
+  ),
+})).node
+
+test('random expressions over literals have the verdict of @bufbuild/cel, errors included', (t) => {
+  let compared = 0
+  fc.assert(
+    fc.property(bools, (expression) => {
+      const mine = ours(expression)
+      // Only nodes and depth are refused here; the grammar makes no type error.
+      if (mine === 'refused') return
+      compared++
+      assert.equal(mine, oracle(expression), expression)
+    }),
+    { numRuns: 1_500 },
+  )
+  t.diagnostic(`${compared} of 1500 compared`)
+  assert.ok(compared > 1_400)
+})
+
+test('corpora/cel: no wrong verdict; what is not part of conditions is refused at load', (t) => {
+  const root =
+    process.env['CALLGATE_CORPORA'] ??
+    fileURLToPath(new URL('../../../../../../shared/corpora', import.meta.url))
+  const folder = join(root, 'cel')
+  if (!existsSync(folder)) {
+    const reason = 'corpora absent: `cel` not found; set CALLGATE_CORPORA to the folder that holds it'
+    if (process.env['CI'] === 'true') throw new Error(reason)
+    t.skip(reason)
+    return
+  }
+  const counts = { right: 0, refused: 0 }
+  const wrong: string[] = []
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.textproto'))) {
+    for (const { expression, expected } of casesOf(readFileSync(join(folder, file), 'utf8'))) {
+      const mine =
+        expected === 'error'
+          ? ours(`(${expression}) == (${expression})`)
+          : ours(`(${expression}) == ${expected}`)
+      if (mine === 'refused') counts.refused++
+      else if (mine === (expected === 'error' ? 'error' : true)) counts.right++
+      else wrong.push(`${file}: ${expression} should be ${expected}, is ${mine}`)
+    }
+  }
+  t.diagnostic(`right ${counts.right}, refused at load ${counts.refused}, wrong ${wrong.length}`)
+  assert.deepEqual(wrong, [])
+  assert.ok(counts.right >= 60, `only ${counts.right} cases ran`)
+})
+
+/** Cases without bindings whose value is a scalar literal or an error: the part that a condition can ask. */
+function casesOf(textproto: string): { expression: string; expected: string }[] {
+  const cases: { expression: string; expected: string }[] = []
+  for (const block of textproto.split(/^ {2}test:? \{/m).slice(1)) {
+    if (/bindings|type_env|container|disable_check|check_only/.test(block)) continue
+    const quoted = /^ {4}expr: ("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')$/m.exec(block)?.[1]
+    if (quoted === undefined) continue
+    const expression = quoted.slice(1, -1).replaceAll(/\\(["'\\])/g, '$1')
+    if (/eval_error/.test(block)) cases.push({ expression, expected: 'error' })
+    const scalar = /^ {4}value:? \{ (?:int64_value|double_value|string_value|bool_value): (.+?) \}$/m.exec(
+      block,
+    )?.[1]
+    if (scalar !== undefined) cases.push({ expression, expected: utf8(scalar) })
+  }
+  return cases
+}
+
+/** Text format writes bytes beyond ASCII as `\xNN`. */
+function utf8(scalar: string): string {
+  return scalar.replaceAll(/(?:\\x[89a-f][0-9a-f])+/g, (bytes) =>
+    Buffer.from(bytes.replaceAll('\\x', ''), 'hex').toString(),
+  )
+}

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { JsonObject } from '../call/json.ts'
+import type { PinStore, ServerPins } from '../ports/pin-store.ts'
+import { verifies } from '../testing/verifies.ts'
+import { type CatalogEvent, ServerCatalog, definitionDigest } from './catalog.ts'
+
+const note = (change: JsonObject = {}): JsonObject => ({
+  name: 'note',
+  inputSchema: { type: 'object', properties: { text: { type: 'string' } } },
+  ...change,
+})
+const narrowed = note({ inputSchema: { type: 'object', properties: { text: { type: 'number' } } } })
+
+interface Bench {
+  readonly catalog: ServerCatalog
+  readonly events: CatalogEvent[]
+  readonly store: PinStore & { fails: boolean; saves: number; saved: Readonly<Record<string, ServerPins>> }
+  readonly changes: () => number
+  setNow(now: number): void
+}
+
+function bench(
+  approve: 'manual' | 'first-use' = 'first-use',
+  saved: Readonly<Record<string, ServerPins>> = {},
+): Bench {
+  let now = 1_800_000_000_000
+  let changes = 0
+  const events: CatalogEvent[] = []
+  const store: Bench['store'] = {
+    fails: false,
+    saves: 0,
+    saved,
+    load: () => Promise.resolve(store.saved),
+    save(pins) {
+      if (store.fails) return Promise.reject(new Error('disk full'))
+      store.saves++
+      store.saved = structuredClone(pins)
+      return Promise.resolve()
+    },
+  }
+  const catalog = new ServerCatalog({
+    policies: new Map([['fix', { approve, classify: () => ({ class: 'write', labels: [] }) }]]),
+    store,
+    now: () => now,
+    onEvent: (event) => void events.push(event),
+    onChange: () => void changes++,
+  })
+  return { catalog, events, store, changes: () => changes, setNow: (to) => (now = to) }
+}
+
+const served = (catalog: ServerCatalog): string[] => [...(catalog.server('fix')?.tools.keys() ?? [])]
+const withheld = (catalog: ServerCatalog): Record<string, string> =>
+  Object.fromEntries([...(catalog.server('fix')?.withheld ?? [])].map(([name, { state }]) => [name, state]))
+
+test('first use approves the first listing and nothing after it', async () => {
+  verifies('play8.signed-only.definitions')
+  const { catalog, events } = bench()
+  await catalog.load()
+  assert.equal(catalog.server('fix')?.state, 'starting')
+  await catalog.listed('fix', [note()])
+  assert.deepEqual(served(catalog), ['note'])
+  await catalog.listed('fix', [note(), note({ name: 'late' })])
+  assert.deepEqual([served(catalog), withheld(catalog)], [['note'], { late: 'pending' }])
+  assert.deepEqual(
+    events.map(({ event, tool }) => `${event} ${tool}`),
+    ['catalog.approved note', 'catalog.waiting late'],
+  )
+})
+
+test('manual approves nothing by itself, and exactly the digest that a person named', async () => {
+  verifies('play8.signed-only.definitions')
+  const { catalog } = bench('manual')
+  await catalog.load()
+  await catalog.listed('fix', [note()])
+  assert.deepEqual([served(catalog), withheld(catalog)], [[], { note: 'pending' }])
+  assert.equal(await catalog.approve('fix', 'note', definitionDigest(narrowed), 'ann'), false)
+  assert.equal(await catalog.approve('fix', 'nothing', definitionDigest(note()), 'ann'), false)
+  assert.equal(await catalog.approve('nobody', 'note', definitionDigest(note()), 'ann'), false)
+  assert.equal(await catalog.approve('fix', 'note', definitionDigest(note()), 'ann'), true)
+  assert.deepEqual([served(catalog), withheld(catalog)], [['note'], {}])
+  assert.equal(
+    await catalog.approve('fix', 'note', definitionDigest(note()), 'ann'),
+    false,
+    'it waits no more',
+  )
+})
+
+test('pins are known again after a restart, before any server answers', async () => {
+  const first = bench()
+  await first.catalog.load()
+  await first.catalog.listed('fix', [note()])
+  const second = bench('first-use', first.store.saved)
+  await second.catalog.load()
+  assert.deepEqual(served(second.catalog), ['note'])
+  await second.catalog.listed('fix', [note(), note({ name: 'late' })])
+  assert.deepEqual(withheld(second.catalog), { late: 'pending' })
+})
+
+test('a compatible change waits while the approved definition is served', async () => {
+  verifies('play8.signed-only.definitions')
+  const { catalog, events } = bench()
+  await catalog.listed('fix', [note()])
+  const changed = note({ description: 'now with instructions' })
+  await catalog.listed('fix', [changed])
+  assert.deepEqual(catalog.server('fix')?.tools.get('note')?.definition, note())
+  assert.equal(events.at(-1)?.event, 'catalog.waiting')
+  assert.equal(await catalog.approve('fix', 'note', definitionDigest(changed), 'ann'), true)
+  assert.deepEqual(catalog.server('fix')?.tools.get('note')?.definition, changed)
+})
+
+for (const [name, changed] of [
+  ['an incompatible', narrowed],
+  ['a suspicious', note({ description: 'hidden\u{200b}' })],
+] as const) {
+  test(`${name} change removes the tool, and a list that leaves it out does not bring it back`, async () => {
+    verifies('play8.signed-only.definitions')
+    const { catalog } = bench()
+    await catalog.listed('fix', [note()])
+    await catalog.listed('fix', [changed])
+    assert.deepEqual([served(catalog), withheld(catalog)], [[], { note: 'drifted' }])
+    await catalog.listed('fix', [])
+    assert.deepEqual([served(catalog), withheld(catalog)], [[], { note: 'drifted' }])
+    await catalog.listed('fix', [note()])
+    assert.deepEqual([served(catalog), withheld(catalog)], [['note'], {}])
+  })
+}
+
+test('what hides characters or has no sound schema is refused and cannot be approved', async () => {
+  verifies('play8.signed-only.definitions')
+  const { catalog, events } = bench()
+  const bad = [
+    note({ name: 'hidden', description: 'a\u{202e}b' }),
+    { name: 'bare' },
+    note({ name: 'broken', inputSchema: { type: 'object', properties: { a: { type: 'nonsense' } } } }),
+  ]
+  await catalog.listed('fix', [note(), ...bad])
+  assert.deepEqual(withheld(catalog), { hidden: 'refused', bare: 'refused', broken: 'refused' })
+  for (const definition of bad) {
+    const name = String(definition['name'])
+    assert.equal(await catalog.approve('fix', name, definitionDigest(definition), 'ann'), false)
+  }
+  assert.deepEqual(served(catalog), ['note'])
+  assert.equal(events.filter(({ event }) => event === 'catalog.refused').length, 3)
+})
+
+test('a tool whose name no host could call is left out', async () => {
+  const { catalog } = bench()
+  for (const name of ['', 'a b', 'a/b', 'a\u{e9}', 'x'.repeat(129), '__proto__', 7]) {
+    await catalog.listed('fix', [note({ name })])
+  }
+  assert.deepEqual([served(catalog), withheld(catalog)], [[], {}])
+  const odd = ['__proto', 'constructor', 'toString', 'x'.repeat(128)]
+  await catalog.listed(
+    'fix',
+    odd.map((name) => note({ name })),
+  )
+  assert.deepEqual(served(catalog), [...odd].sort())
+})
+
+test('each thing is said once, and a list that says nothing new writes and changes nothing', async () => {
+  const { catalog, events, store, changes, setNow } = bench()
+  await catalog.listed('fix', [note()])
+  await catalog.listed('fix', [narrowed])
+  const before = [events.length, store.saves, changes()]
+  const since = store.saved['fix']?.waiting['note']?.seenAt
+  setNow(1_800_000_060_000)
+  for (let i = 0; i < 5; i++) await catalog.listed('fix', [narrowed])
+  assert.deepEqual([events.length, store.saves, changes()], before)
+  assert.equal(store.saved['fix']?.waiting['note']?.seenAt, since)
+})
+
+test('the reason of a change fits a record, however long the names are that a server chose', async () => {
+  const { catalog, events } = bench()
+  await catalog.listed('fix', [note()])
+  const long = 'x'.repeat(100_000)
+  await catalog.listed('fix', [note({ inputSchema: { type: 'object', [long]: 1, [`${long}y`]: 2 } })])
+  await catalog.listed('fix', [note({ [long]: `a\u{200b}` })])
+  for (const { why } of events) assert.ok(why.length < 600, `${why.length}`)
+  assert.equal(events.length, 3)
+})
+
+test('what could not be saved is not served, and the next list saves and serves it', async () => {
+  const { catalog, store } = bench()
+  store.fails = true
+  await assert.rejects(catalog.listed('fix', [note()]), /disk full/)
+  assert.deepEqual(served(catalog), [])
+  store.fails = false
+  await catalog.listed('fix', [note()])
+  assert.deepEqual(served(catalog), ['note'])
+  assert.ok(store.saved['fix']?.pins['note'] !== undefined)
+})
+
+test('a server that is not configured is no part of the catalogue', async () => {
+  const { catalog } = bench()
+  await catalog.listed('stranger', [note()])
+  assert.equal(catalog.server('stranger'), undefined)
+})
+
+test('a server that fails keeps what it had', async () => {
+  const { catalog } = bench()
+  await catalog.load()
+  catalog.failed('fix')
+  assert.equal(catalog.server('fix')?.state, 'failed')
+  await catalog.describe('fix', {
+    era: 'legacy',
+    protocolVersion: '2025-11-25',
+    serverInfo: {},
+    capabilities: { prompts: {} },
+    instructions: undefined,
+    tools: [note()],
+  })
+  catalog.failed('fix')
+  assert.deepEqual([catalog.server('fix')?.state, served(catalog)], ['ready', ['note']])
+})

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { JsonObject } from '../call/json.ts'
+import { type ServerDescription, type Upstream, UpstreamFailed } from '../ports/upstream.ts'
+import { verifies } from '../testing/verifies.ts'
+import { ServerCatalog } from './catalog.ts'
+import { Discovery } from './discovery.ts'
+
+const TOOL: JsonObject = { name: 'note', inputSchema: { type: 'object' } }
+const described: ServerDescription = {
+  era: 'legacy',
+  protocolVersion: '2025-11-25',
+  serverInfo: {},
+  capabilities: {},
+  instructions: undefined,
+  tools: [TOOL],
+}
+
+function bench(answers: Record<string, () => Promise<ServerDescription>>) {
+  let listener: (server: string, tools?: readonly JsonObject[]) => void = () => undefined
+  const asked: string[] = []
+  const failures: string[] = []
+  const store = { fails: false }
+  const upstream: Upstream = {
+    request: () => assert.fail('nobody calls'),
+    describe: (server) => {
+      asked.push(server)
+      return answers[server]?.() ?? assert.fail('unknown server')
+    },
+    onToolsChanged: (to) => (listener = to),
+    close: () => Promise.resolve(),
+  }
+  const servers = Object.keys(answers)
+  const catalog = new ServerCatalog({
+    policies: new Map(
+      servers.map((id) => [
+        id,
+        { approve: 'first-use' as const, classify: () => ({ class: 'write' as const, labels: [] }) },
+      ]),
+    ),
+    store: {
+      load: () => Promise.resolve({}),
+      save: () => (store.fails ? Promise.reject(new Error('disk full')) : Promise.resolve()),
+    },
+    now: Date.now,
+    onEvent: () => undefined,
+    onChange: () => undefined,
+  })
+  const discovery = new Discovery(
+    upstream,
+    catalog,
+    servers,
+    (server, why) => void failures.push(`${server}: ${why}`),
+  )
+  return {
+    discovery,
+    catalog,
+    asked,
+    failures,
+    store,
+    tell: (server: string, tools?: readonly JsonObject[]) => listener(server, tools),
+  }
+}
+
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 5; i++) await turn()
+}
+
+test('it is settled once every server has listed or failed once', async () => {
+  verifies('spine.healthz')
+  let late: (description: ServerDescription) => void = () => undefined
+  const { discovery, catalog, failures } = bench({
+    good: () => Promise.resolve(described),
+    dead: () => Promise.reject(new UpstreamFailed('unavailable', 'gone')),
+    slow: () => new Promise((resolve) => (late = resolve)),
+  })
+  const started = discovery.start()
+  await settle()
+  assert.deepEqual(
+    [catalog.server('good')?.state, catalog.server('dead')?.state, discovery.settled],
+    ['ready', 'failed', false],
+  )
+  late(described)
+  await started
+  discovery.stop()
+  assert.deepEqual([discovery.settled, failures], [true, ['dead: gone']])
+})
+
+test('a server that failed is asked again, until the gate stops', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let alive = false
+  const { discovery, catalog, asked } = bench({
+    fix: () => (alive ? Promise.resolve(described) : Promise.reject(new UpstreamFailed('timeout', 'late'))),
+  })
+  await discovery.start()
+  alive = true
+  t.mock.timers.tick(10_000)
+  await settle()
+  assert.deepEqual([asked.length, catalog.server('fix')?.state], [2, 'ready'])
+  alive = false
+  discovery.stop()
+  t.mock.timers.tick(60_000)
+  await settle()
+  assert.equal(asked.length, 2)
+})
+
+test('a server that says "changed" at every listing is asked at most once a second', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { discovery, asked, tell } = bench({
+    fix: async () => {
+      await turn()
+      tell('fix')
+      return described
+    },
+  })
+  await discovery.start()
+  for (let i = 0; i < 10; i++) {
+    t.mock.timers.tick(100)
+    await settle()
+  }
+  assert.equal(asked.length, 2)
+  discovery.stop()
+})
+
+test('a disk that takes no pins ends neither the start nor the gate', async (t) => {
+  verifies('spine.one-dead-server')
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { discovery, catalog, failures, store, tell } = bench({ fix: () => Promise.resolve(described) })
+  store.fails = true
+  await discovery.start()
+  assert.deepEqual([discovery.settled, failures], [true, ['fix: its tools could not be pinned: disk full']])
+  tell('fix', [TOOL, { ...TOOL, name: 'more' }])
+  await settle()
+  assert.equal(failures.length, 2)
+  store.fails = false
+  t.mock.timers.tick(10_000)
+  await settle()
+  assert.deepEqual([...(catalog.server('fix')?.tools.keys() ?? [])], ['note'])
+  discovery.stop()
+})
