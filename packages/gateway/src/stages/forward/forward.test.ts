@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RecordedCall } from '../../call/call.ts'
+import type { ReasonCode } from '../../call/reason-code.ts'
+import { Refusal } from '../../call/refusal.ts'
+import { type Upstream, UpstreamFailed, type UpstreamFault, type UpstreamRequest } from '../../ports/upstream.ts'
+import { answerOf, authorizedCall } from '../../testing/calls.ts'
+import { verifies } from '../../testing/verifies.ts'
+import { createForwardStage } from './forward.ts'
+
+const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({ ...authorizedCall(change), recorded: 'intent', ...change })
+
+function upstreamThat(request: Upstream['request']): Upstream {
+  const nobody = (): never => assert.fail('not asked')
+  return { request, describe: nobody, onToolsChanged: nobody, close: nobody }
+}
+
+async function codeOf(call: RecordedCall, fault: UpstreamFault, reason?: Refusal): Promise<ReasonCode> {
+  const controller = new AbortController()
+  const stage = createForwardStage(
+    upstreamThat(() => {
+      if (reason !== undefined) controller.abort(reason)
+      return Promise.reject(new UpstreamFailed(fault, 'why'))
+    }),
+  )
+  const error: unknown = await Promise.resolve(stage.run(call, controller.signal)).catch((thrown: unknown) => thrown)
+  assert.ok(error instanceof Refusal)
+  return error.code
+}
+
+test('what goes upstream is the call and nothing of its caller', async () => {
+  verifies('wire.rule-6')
+  const asked: UpstreamRequest[] = []
+  const stage = createForwardStage(
+    upstreamThat((request) => {
+      asked.push(request)
+      return Promise.resolve(answerOf({}))
+    }),
+  )
+  const call = recorded({ argsBytes: Buffer.from('{ "text":"x" }'), meta: { 'vendor/kept': 1 } })
+  await stage.run(call, new AbortController().signal)
+  assert.deepEqual(asked, [
+    {
+      server: 'fix',
+      session: 'session',
+      method: 'tools/call',
+      head: { name: 'echo' },
+      argsBytes: Buffer.from('{ "text":"x" }'),
+      meta: { 'vendor/kept': 1 },
+      onProgress: undefined,
+    },
+  ])
+  assert.equal(asked[0]?.argsBytes, call.argsBytes, 'the very bytes that were checked')
+})
+
+test('a resource is asked for by its URI, and has no arguments', async () => {
+  const asked: UpstreamRequest[] = []
+  const stage = createForwardStage(
+    upstreamThat((request) => {
+      asked.push(request)
+      return Promise.resolve(answerOf({}))
+    }),
+  )
+  const call = recorded({ method: 'resources/read', target: { server: 'fix', kind: 'resource', name: 'note://a' } })
+  await stage.run(call, new AbortController().signal)
+  assert.deepEqual([asked[0]?.head, asked[0]?.argsBytes], [{ uri: 'note://a' }, undefined])
+})
+
+// Fault, code for a read, code for anything else: of what was sent and not answered nobody knows the fate.
+const FAULTS: readonly (readonly [UpstreamFault, ReasonCode, ReasonCode])[] = [
+  ['unavailable', 'CG_UPSTREAM_UNAVAILABLE', 'CG_UPSTREAM_UNAVAILABLE'],
+  ['busy', 'CG_UPSTREAM_BUSY', 'CG_UPSTREAM_BUSY'],
+  ['timeout', 'CG_UPSTREAM_TIMEOUT', 'CG_UPSTREAM_UNKNOWN_FATE'],
+  ['protocol', 'CG_UPSTREAM_PROTOCOL', 'CG_UPSTREAM_UNKNOWN_FATE'],
+  ['too_large', 'CG_UPSTREAM_TOO_LARGE', 'CG_UPSTREAM_UNKNOWN_FATE'],
+  ['unknown_fate', 'CG_UPSTREAM_UNKNOWN_FATE', 'CG_UPSTREAM_UNKNOWN_FATE'],
+  ['cancelled', 'CG_CALL_CANCELLED', 'CG_CALL_CANCELLED'],
+]
+
+test('every fault has its code, by what may have happened', async () => {
+  for (const [fault, read, write] of FAULTS) {
+    assert.equal(await codeOf(recorded({ class: 'read' }), fault), read)
+    assert.equal(await codeOf(recorded({ class: 'write' }), fault), write)
+  }
+})
+
+test('a deadline and a gate that stops say of a write that its fate is unknown', async () => {
+  for (const code of ['CG_CALL_DEADLINE', 'CG_WIRE_DRAINING'] as const) {
+    assert.equal(await codeOf(recorded({ class: 'write' }), 'cancelled', new Refusal(code)), 'CG_UPSTREAM_UNKNOWN_FATE')
+  }
+  assert.equal(await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_CALL_DEADLINE')), 'CG_UPSTREAM_TIMEOUT')
+  assert.equal(await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_WIRE_DRAINING')), 'CG_WIRE_DRAINING')
+})
+
+test('what is no fault of a server goes on to the runner, which fails closed', async () => {
+  const stage = createForwardStage(upstreamThat(() => Promise.reject(new TypeError('ours'))))
+  await assert.rejects(Promise.resolve(stage.run(recorded(), new AbortController().signal)), { name: 'TypeError' })
+})
