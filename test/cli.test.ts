@@ -296,6 +296,7 @@ test('every command has help with a summary, and --json where it prints data', a
     const { code, stdout } = await callgate([...command.split(' '), '--help'])
     assert.equal(code, 0, command)
     assert.match(stdout, /--json/, command)
+    assert.match(stdout, /\nExample: callgate /, command)
   }
   assert.equal((await callgate(['connect', '--help'])).code, 0)
 })

@@ -158,8 +158,22 @@ test('no package of the tree needs an install script: everything works with --ig
   const scripted = Object.entries(lock.packages).filter(([, entry]) => entry.hasInstallScript === true)
   assert.deepEqual(
     scripted.map(([path]) => path),
-    [],
+    // A test client, whose tests run without its script.
+    ['node_modules/@modelcontextprotocol/inspector'],
   )
   // The commands of the README install in no other way, so every run of them shows it.
   assert.match(readFileSync(join(ROOT, 'scripts', 'install.mjs'), 'utf8'), /'ci',\s*'--ignore-scripts'/)
+})
+
+test('every tool of the quickstart servers has a schema that compiles, and none waits or is withheld', async () => {
+  verifies('play3.strict-schema')
+  const servers = JSON.parse(await callgate('servers', '--json')) as Record<
+    string,
+    { pins: Record<string, object>; waiting: Record<string, object> }
+  >
+  assert.deepEqual(Object.keys(servers).sort(), ['everything', 'fs', 'memory'])
+  for (const [id, { pins, waiting }] of Object.entries(servers)) {
+    assert.ok(Object.keys(pins).length >= 9, `${id} has ${Object.keys(pins).length} tools`)
+    assert.deepEqual(waiting, {}, id)
+  }
 })

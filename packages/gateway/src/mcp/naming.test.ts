@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { verifies } from '../testing/verifies.ts'
 import { AggregatedNames } from './aggregate.ts'
 import { MAX_WIRE_NAME, serverOfWireName, wireName, wireNames } from './naming.ts'

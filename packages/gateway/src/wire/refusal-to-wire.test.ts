@@ -25,7 +25,10 @@ test('every refusal of a later row is a tool result for a tool, and an error of 
       const tool = refusalToWire(new Refusal(code, { internal: 'secret' }), context({ era }))
       assert.ok(tool.shape === 'tool', code)
       assert.equal(tool.text, `${code}: ${registry[code].publicText} [evidence 01ARZ3NDEKTSV4RRFFQ69G5FAV]`)
-      const read = refusalToWire(new Refusal(code, { internal: 'secret' }), context({ era, method: 'resources/read' }))
+      const read = refusalToWire(
+        new Refusal(code, { internal: 'secret' }),
+        context({ era, method: 'resources/read' }),
+      )
       assert.ok(read.shape === 'error' && read.status === 200 && !isReservedCode(read.code), code)
       assert.deepEqual(read.data, { code, evidence: '01ARZ3NDEKTSV4RRFFQ69G5FAV' })
     }
@@ -42,7 +45,10 @@ test('nothing that only the operator may read is in any shape, and every status 
   verifies('wire.no-oracle')
   for (const code of CODES) {
     for (const method of ['tools/call', 'prompts/get', 'tools/list', undefined]) {
-      const wire = refusalToWire(new Refusal(code, { internal: 'secret', cause: new Error('secret') }), context({ method }))
+      const wire = refusalToWire(
+        new Refusal(code, { internal: 'secret', cause: new Error('secret') }),
+        context({ method }),
+      )
       assert.doesNotMatch(JSON.stringify(wire), /secret|stack/, code)
       if (wire.shape === 'http') assert.equal(wire.status, registry[code].status)
     }

@@ -60,7 +60,11 @@ const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
 test('the version that initialize agreed on goes with every later legacy message, and not before', async () => {
   verifies('cli.connect')
   const { sent, written } = await relay(
-    [INITIALIZE, '{"jsonrpc":"2.0","method":"notifications/initialized"}', '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'],
+    [
+      INITIALIZE,
+      '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
+    ],
     ({ body }) =>
       body.includes('initialize"')
         ? json({ jsonrpc: '2.0', id: 0, result: { protocolVersion: '2025-06-18' } })
@@ -80,7 +84,12 @@ test('the version that initialize agreed on goes with every later legacy message
 
 test('a modern message gets the headers that repeat it, and its line goes on as it is', async () => {
   verifies('cli.connect')
-  const line = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { _meta, name: 'fix__\u00e9cho', arguments: { a: 1 } } })
+  const line = JSON.stringify({
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: { _meta, name: 'fix__\u00e9cho', arguments: { a: 1 } },
+  })
   const { sent } = await relay([line], () => json({ jsonrpc: '2.0', id: 1, result: {} }))
   assert.equal(sent[0]?.body, line)
   assert.deepEqual(sent[0]?.headers, {
@@ -105,7 +114,11 @@ test('events of a stream come out line by line, in order', async () => {
 test('a modern cancel closes the request and writes no answer to it', async () => {
   verifies('call.cancel')
   const call = JSON.stringify({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params: { _meta, name: 'n' } })
-  const cancel = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { _meta, requestId: 'a' } })
+  const cancel = JSON.stringify({
+    jsonrpc: '2.0',
+    method: 'notifications/cancelled',
+    params: { _meta, requestId: 'a' },
+  })
   const { sent, written } = await relay([call, cancel], ({ body, signal }) =>
     body.includes('cancelled')
       ? empty(202)
@@ -117,26 +130,33 @@ test('a modern cancel closes the request and writes no answer to it', async () =
 
 test('what is no JSON-RPC becomes the error of its request, and of a notification nobody hears', async () => {
   const problem = (): Posted => json({ detail: 'no access token was sent' }, 401, 'application/problem+json')
-  const { written } = await relay(['{"jsonrpc":"2.0","id":7,"method":"ping"}', '{"jsonrpc":"2.0","method":"x"}'], problem)
+  const { written } = await relay(
+    ['{"jsonrpc":"2.0","id":7,"method":"ping"}', '{"jsonrpc":"2.0","method":"x"}'],
+    problem,
+  )
   assert.equal(written.length, 1)
   assert.equal(written[0]?.['id'], 7)
   assert.match(JSON.stringify(written[0]), /-31900.*401: no access token was sent/)
 })
 
-test('an error that the gate sends to a notification is not written: the host has no request that it could answer', async () => {
-  const { written } = await relay(['{"jsonrpc":"2.0","method":"x"}'], () =>
-    json({ jsonrpc: '2.0', id: null, error: { code: -32_600, message: 'm' } }, 400),
+test('an error that the gate sends to a notification or an answer is not written: it would answer a request that is none', async () => {
+  const { written } = await relay(
+    ['{"jsonrpc":"2.0","method":"x"}', '{"jsonrpc":"2.0","id":1,"result":{}}'],
+    () => json({ jsonrpc: '2.0', id: 1, error: { code: -32_600, message: 'm' } }, 400),
   )
   assert.deepEqual(written, [])
 })
 
 test('a gate that cannot be reached fails the requests one by one, and the relay goes on', async () => {
   let reachable = false
-  const { written } = await relay(['{"jsonrpc":"2.0","id":1,"method":"ping"}', '{"jsonrpc":"2.0","id":2,"method":"ping"}'], () => {
-    if (reachable) return json({ jsonrpc: '2.0', id: 2, result: {} })
-    reachable = true
-    throw new Error('connection refused')
-  })
+  const { written } = await relay(
+    ['{"jsonrpc":"2.0","id":1,"method":"ping"}', '{"jsonrpc":"2.0","id":2,"method":"ping"}'],
+    () => {
+      if (reachable) return json({ jsonrpc: '2.0', id: 2, result: {} })
+      reachable = true
+      throw new Error('connection refused')
+    },
+  )
   assert.deepEqual(
     written.map(({ id, error }) => [id, error === undefined]),
     [

@@ -62,6 +62,8 @@ export async function relayStdio({ input, output, post }: RelayOptions): Promise
     try {
       const posted = await post(line, headersOf(method, params, version), controller.signal)
       for await (const answer of answersOf(posted)) {
+        // Only a request is answered: an error that meets anything else would be read as the answer to a request of the host's.
+        if (id === undefined || method === '') continue
         if (method === 'initialize') agreed = agreedVersion(answer) ?? agreed
         output.write(Buffer.concat([answer, Buffer.from('\n')]))
       }

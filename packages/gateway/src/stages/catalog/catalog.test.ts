@@ -28,7 +28,11 @@ function stageOver(...servers: CatalogServer[]): (call: IdentifiedCall) => Resol
 const asks = (requested: string, server?: string, change: Partial<IdentifiedCall> = {}): IdentifiedCall =>
   identifiedCall({
     requested,
-    caller: { peer: '127.0.0.1', token: undefined, endpoint: { server, resource: 'https://gate.example/mcp' } },
+    caller: {
+      peer: '127.0.0.1',
+      token: undefined,
+      endpoint: { server, resource: 'https://gate.example/mcp' },
+    },
     ...change,
   })
 
@@ -52,7 +56,14 @@ test('a tool is found by its wire name on the aggregate and by its own at its se
     assert.deepEqual(resolved.target, { server: 'fix', kind: 'tool', name: 'echo' })
     assert.equal(resolved.class, 'read')
   }
-  for (const call of [asks('echo'), asks('fix__echo', 'fix'), asks('fix.echo'), asks('late__echo'), asks('fix__'), asks('')]) {
+  for (const call of [
+    asks('echo'),
+    asks('fix__echo', 'fix'),
+    asks('fix.echo'),
+    asks('late__echo'),
+    asks('fix__'),
+    asks(''),
+  ]) {
     assert.equal(run(call), 'CG_CATALOG_UNKNOWN_TOOL')
   }
 })
@@ -83,7 +94,10 @@ test('resources and prompts mean something at a server alone, count as reads and
   ] as const) {
     const resolved = run(asks('note://a', 'fix', { method }))
     assert.ok(typeof resolved === 'object')
-    assert.deepEqual([resolved.target.kind, resolved.class, resolved.digest, resolved.schema], [kind, 'read', undefined, undefined])
+    assert.deepEqual(
+      [resolved.target.kind, resolved.class, resolved.digest, resolved.schema],
+      [kind, 'read', undefined, undefined],
+    )
     assert.equal(run(asks('note://a', undefined, { method })), 'CG_CATALOG_UNKNOWN_TOOL')
   }
 })

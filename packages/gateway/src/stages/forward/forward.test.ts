@@ -3,12 +3,21 @@ import { test } from 'node:test'
 import type { RecordedCall } from '../../call/call.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal } from '../../call/refusal.ts'
-import { type Upstream, UpstreamFailed, type UpstreamFault, type UpstreamRequest } from '../../ports/upstream.ts'
+import {
+  type Upstream,
+  UpstreamFailed,
+  type UpstreamFault,
+  type UpstreamRequest,
+} from '../../ports/upstream.ts'
 import { answerOf, authorizedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createForwardStage } from './forward.ts'
 
-const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({ ...authorizedCall(change), recorded: 'intent', ...change })
+const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({
+  ...authorizedCall(change),
+  recorded: 'intent',
+  ...change,
+})
 
 function upstreamThat(request: Upstream['request']): Upstream {
   const nobody = (): never => assert.fail('not asked')
@@ -23,7 +32,9 @@ async function codeOf(call: RecordedCall, fault: UpstreamFault, reason?: Refusal
       return Promise.reject(new UpstreamFailed(fault, 'why'))
     }),
   )
-  const error: unknown = await Promise.resolve(stage.run(call, controller.signal)).catch((thrown: unknown) => thrown)
+  const error: unknown = await Promise.resolve(stage.run(call, controller.signal)).catch(
+    (thrown: unknown) => thrown,
+  )
   assert.ok(error instanceof Refusal)
   return error.code
 }
@@ -61,7 +72,10 @@ test('a resource is asked for by its URI, and has no arguments', async () => {
       return Promise.resolve(answerOf({}))
     }),
   )
-  const call = recorded({ method: 'resources/read', target: { server: 'fix', kind: 'resource', name: 'note://a' } })
+  const call = recorded({
+    method: 'resources/read',
+    target: { server: 'fix', kind: 'resource', name: 'note://a' },
+  })
   await stage.run(call, new AbortController().signal)
   assert.deepEqual([asked[0]?.head, asked[0]?.argsBytes], [{ uri: 'note://a' }, undefined])
 })
@@ -86,13 +100,24 @@ test('every fault has its code, by what may have happened', async () => {
 
 test('a deadline and a gate that stops say of a write that its fate is unknown', async () => {
   for (const code of ['CG_CALL_DEADLINE', 'CG_WIRE_DRAINING'] as const) {
-    assert.equal(await codeOf(recorded({ class: 'write' }), 'cancelled', new Refusal(code)), 'CG_UPSTREAM_UNKNOWN_FATE')
+    assert.equal(
+      await codeOf(recorded({ class: 'write' }), 'cancelled', new Refusal(code)),
+      'CG_UPSTREAM_UNKNOWN_FATE',
+    )
   }
-  assert.equal(await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_CALL_DEADLINE')), 'CG_UPSTREAM_TIMEOUT')
-  assert.equal(await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_WIRE_DRAINING')), 'CG_WIRE_DRAINING')
+  assert.equal(
+    await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_CALL_DEADLINE')),
+    'CG_UPSTREAM_TIMEOUT',
+  )
+  assert.equal(
+    await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_WIRE_DRAINING')),
+    'CG_WIRE_DRAINING',
+  )
 })
 
 test('what is no fault of a server goes on to the runner, which fails closed', async () => {
   const stage = createForwardStage(upstreamThat(() => Promise.reject(new TypeError('ours'))))
-  await assert.rejects(Promise.resolve(stage.run(recorded(), new AbortController().signal)), { name: 'TypeError' })
+  await assert.rejects(Promise.resolve(stage.run(recorded(), new AbortController().signal)), {
+    name: 'TypeError',
+  })
 })

@@ -45,9 +45,17 @@ test('after a failed write only reads pass, after a failed append nothing does',
   ] as const satisfies readonly (readonly [EvidenceHealth, boolean, boolean])[]) {
     const log = new FakeLog()
     log.health = health
-    assert.equal(typeof (await runWith(log, authorizedCall({ class: 'read' }))) === 'object', read, `${health} read`)
+    assert.equal(
+      typeof (await runWith(log, authorizedCall({ class: 'read' }))) === 'object',
+      read,
+      `${health} read`,
+    )
     for (const each of CLASSES.filter((name) => name !== 'read')) {
-      assert.equal(typeof (await runWith(log, authorizedCall({ class: each }))) === 'object', write, `${health} ${each}`)
+      assert.equal(
+        typeof (await runWith(log, authorizedCall({ class: each }))) === 'object',
+        write,
+        `${health} ${each}`,
+      )
     }
   }
 })
@@ -92,7 +100,9 @@ test('a record of the longest names that pass row 0 fits, and so does one with a
   const uri = '\u4e2d'.repeat(4_096)
   const call = authorizedCall({ target: { server: 'fix', kind: 'resource', name: uri } })
   const refusal = new Refusal('CG_POLICY_DENIED', { internal: '\u4e2d'.repeat(100_000) })
-  assert.doesNotThrow(async () => encodeRecord(await records.outcome(call, { kind: 'refused', refusal }, NOW)))
+  assert.doesNotThrow(async () =>
+    encodeRecord(await records.outcome(call, { kind: 'refused', refusal }, NOW)),
+  )
   encodeRecord(await records.outcome(call, { kind: 'refused', refusal }, NOW))
 })
 

@@ -24,7 +24,13 @@ test('members that the schema does not name are refused, also those that objects
   verifies('play7.mass-assignment')
   verifies('play3.strict-schema')
   assert.equal(refusalOf({ args: { text: 'x' } }), undefined)
-  for (const args of [{}, { text: 1 }, { text: 'x', is_admin: true }, { text: 'x', constructor: {} }, JSON.parse('{"text":"x","__proto__":{"a":1}}')]) {
+  for (const args of [
+    {},
+    { text: 1 },
+    { text: 'x', is_admin: true },
+    { text: 'x', constructor: {} },
+    JSON.parse('{"text":"x","__proto__":{"a":1}}'),
+  ]) {
     assert.equal(refusalOf({ args })?.code, 'CG_SCHEMA_VIOLATION', JSON.stringify(args))
   }
 })

@@ -2,6 +2,9 @@ import type { ParsedCall, ResolvedCall } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 
+/** Longest place that is sent back, in UTF-16 units. */
+const MAX_PLACE = 200
+
 /**
  * Row 5: the arguments fit the tool's own pinned inputSchema, strictly: members that the schema does not name are refused
  * (mass assignment, OWASP API3:2023), and so is a number that would not reach the server as it was judged.
@@ -26,8 +29,9 @@ export function createSchemaStage(): Stage<ResolvedCall, ParsedCall> {
         })
       }
       // The pointer holds names that the caller chose: it goes back to the caller and not into the record.
+      const place = violation.pointer === '' ? '/' : violation.pointer.slice(0, MAX_PLACE)
       throw new Refusal('CG_SCHEMA_VIOLATION', {
-        publicText: `the arguments do not fit the tool's input schema at \`${violation.pointer || '/'}\` (${violation.keyword}: expected ${violation.expected}); correct them and call again`,
+        publicText: `the arguments do not fit the tool's input schema at \`${place}\` (${violation.keyword}: expected ${violation.expected}); correct them and call again`,
         internal: `${violation.keyword}: expected ${violation.expected}`,
       })
     },
