@@ -35,7 +35,7 @@ export function createProgram(world: World, version: string): Command {
       'show an allowed call, a denied SSRF, a denied bulk change and a changed tool, each with its record',
     )
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate demo')
+    .addHelpText('after', '\nExample: callgate demo')
     .action(async (options) => (await import('./demo.ts')).demo(world, options))
 
   program
@@ -44,7 +44,7 @@ export function createProgram(world: World, version: string): Command {
     .option('-n, --lines <count>', 'lines of the past', '10')
     .option('--no-follow', 'print what is there and end')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate tail --lines 50')
+    .addHelpText('after', '\nExample: callgate tail --lines 50')
     .action(async (options) => (await import('./tail.ts')).tail(world, options))
 
   program
@@ -52,7 +52,7 @@ export function createProgram(world: World, version: string): Command {
     .description('say who called what, for whom, what was decided, why, and what to do')
     .argument('<id>', 'evidence id, as a refusal names it')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate explain 01M82G7AVHZFQRPDSCV397TV66')
+    .addHelpText('after', '\nExample: callgate explain 01M82G7AVHZFQRPDSCV397TV66')
     .action(async (id, options) => (await import('./explain.ts')).explain(world, id, options))
 
   program
@@ -61,7 +61,7 @@ export function createProgram(world: World, version: string): Command {
     .option(...CONFIG)
     .option('--strict', 'check as `start --strict` would')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate check --config callgate.yaml --strict')
+    .addHelpText('after', '\nExample: callgate check --config callgate.yaml --strict')
     .action(async (options) => exit(await (await import('./check.ts')).check(world, options)))
 
   const policy = program.command('policy').description('check, test and try policy')
@@ -71,7 +71,7 @@ export function createProgram(world: World, version: string): Command {
     .argument('[files...]', 'policy files; default: those of the configuration')
     .option(...CONFIG)
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate policy check policy.yaml')
+    .addHelpText('after', '\nExample: callgate policy check policy.yaml')
     .action(async (files, options) =>
       exit(await (await import('./policy.ts')).policyCheck(world, files, options)),
     )
@@ -84,7 +84,7 @@ export function createProgram(world: World, version: string): Command {
       'policy files that the cases are judged by, beside the policy in the golden file',
     )
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate policy test tests/*.yaml --policy policy.yaml')
+    .addHelpText('after', '\nExample: callgate policy test tests/*.yaml --policy policy.yaml')
     .action(async (golden, options) => exit(await (await import('./policy.ts')).policyTest(golden, options)))
   policy
     .command('eval')
@@ -109,7 +109,7 @@ export function createProgram(world: World, version: string): Command {
     .option('--once', 'a token that opens one call only')
     .option('--sid <id>', 'session id')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate token mint --once --json')
+    .addHelpText('after', '\nExample: callgate token mint --once --json')
     .action(async (options) => (await import('./token-mint.ts')).tokenMint(world, options))
 
   const servers = program.command('servers').description('the catalogue: what is approved and what waits')
@@ -117,7 +117,7 @@ export function createProgram(world: World, version: string): Command {
     .command('list', { isDefault: true })
     .description('list servers, approved tools and waiting changes with their diffs')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate servers list')
+    .addHelpText('after', '\nExample: callgate servers list')
     .action(async (options) => (await import('./servers.ts')).serversList(world, options))
   servers
     .command('approve')
@@ -125,7 +125,7 @@ export function createProgram(world: World, version: string): Command {
     .argument('<server>')
     .argument('[tool]', 'default: all of the server')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate servers approve crm get')
+    .addHelpText('after', '\nExample: callgate servers approve crm get')
     .action(async (server, tool, options) =>
       (await import('./servers.ts')).serversApprove(world, server, tool, options),
     )
@@ -141,7 +141,7 @@ export function createProgram(world: World, version: string): Command {
     .option('--subject <sub>', 'on whose behalf', 'you')
     .option('--scope <scope>', 'grants, separated by spaces', 'quickstart')
     .option('--token-life <seconds>', 'life of each token, from 5 to 600', '300')
-    .addHelpText('after', '\\nExample: claude mcp add callgate -- callgate connect --state /var/lib/callgate')
+    .addHelpText('after', '\nExample: claude mcp add callgate -- callgate connect --state /var/lib/callgate')
     .action(async (options) => (await import('./connect.ts')).connect(world, options))
 
   const evidence = program.command('evidence').description('the log of record')
@@ -154,7 +154,7 @@ export function createProgram(world: World, version: string): Command {
       'verifier key or a file with it; default: the one beside the log, which proves only that nobody changed one without the other',
     )
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate evidence verify --key vkey.txt')
+    .addHelpText('after', '\nExample: callgate evidence verify --key vkey.txt')
     .action(async (folder, options) =>
       exit(await (await import('./evidence.ts')).evidenceVerify(world, folder, options)),
     )
@@ -164,7 +164,7 @@ export function createProgram(world: World, version: string): Command {
     .argument('[id]', 'evidence id')
     .option('--last <count>', 'how many, when no id is given', '20')
     .option(...JSON_FLAG)
-    .addHelpText('after', '\\nExample: callgate evidence show --last 5')
+    .addHelpText('after', '\nExample: callgate evidence show --last 5')
     .action(async (id, options) => (await import('./evidence.ts')).evidenceShow(world, id, options))
 
   return program
