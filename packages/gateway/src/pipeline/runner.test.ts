@@ -103,7 +103,7 @@ for (const [name, run, code] of [
       throw 'a text'
     },
     'CG_STAGE_FAILED',
-  ], // eslint-disable-line no-throw-literal
+  ],
   ['rejects', () => Promise.reject(new Error('boom')), 'CG_STAGE_FAILED'],
   [
     'refuses',
