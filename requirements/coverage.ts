@@ -26,7 +26,8 @@ const FOLDERS = ['packages', 'test', 'examples', 'requirements', 'scripts']
 
 /** Citations in the text of one test file; comments do not cite. */
 export function citationsIn(text: string, file: string): Citation[] {
-  const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '')
+  // Comments of their own lines only: a glob such as `a/*` in a string opens none.
+  const code = text.replaceAll(/^[ \t]*\/\*[\s\S]*?\*\//gm, '').replaceAll(/^\s*\/\/.*$/gm, '')
   return [...code.matchAll(/(?<![\w.'"`])verifies\(\s*(?:(['"])([^'"\n]*)\1)?/g)].map((match) => ({
     id: match[2],
     file,

@@ -131,7 +131,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     note('server.failed', { server, why }),
   )
 
-  const inFlight = new InFlight(now)
+  const inFlight = new InFlight()
   const refusals = new RefusalCounter(log, now, newCallId)
   const records = createRecords(macKey)
   const run = createRunner(
@@ -207,13 +207,12 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
   })
   const takeApprovals = setInterval(() => {
-    void approvals.take().then(async ({ approvals: given, refused }) => {
-      for (const name of refused) note('approval.refused', { file: name })
-      for (const { server: id, tool, digest, by } of given) {
+    void approvals
+      .take(async ({ server: id, tool, digest, by }) => {
         if (!(await catalog.approve(id, tool, digest, by)))
           note('approval.stale', { server: id, tool, digest, by })
-      }
-    })
+      })
+      .catch((error: unknown) => sayOnce('approval.failed', String(error)))
   }, LOOK_MS).unref()
   const settled = discovery.start()
 

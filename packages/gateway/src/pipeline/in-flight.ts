@@ -8,25 +8,30 @@ const SWEEP_MS = 100
 export interface Entry {
   call: GrowingCall
   readonly controller: AbortController
+  /** Monotonic milliseconds. */
+  readonly begunAt: number
   deadlineAt: number
 }
 
 /** Work in flight: who can be cancelled, and which call is past its time. */
 export class InFlight {
   readonly #entries = new Map<string, Entry>()
-  readonly #now: () => number
+  readonly #clock: () => number
   #timer: NodeJS.Timeout | undefined
 
-  constructor(now: () => number) {
-    this.#now = now
+  /** @param clock milliseconds that only grow: a clock that is set must neither end calls nor keep them */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock
   }
 
   get size(): number {
     return this.#entries.size
   }
 
-  begin(call: GrowingCall, deadlineAt: number): Entry {
-    const entry = { call, controller: new AbortController(), deadlineAt }
+  /** @param lifeMs longest life of the call, in milliseconds from now */
+  begin(call: GrowingCall, lifeMs: number): Entry {
+    const begunAt = this.#clock()
+    const entry = { call, controller: new AbortController(), begunAt, deadlineAt: begunAt + lifeMs }
     this.#entries.set(call.id, entry)
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
     return entry
@@ -68,7 +73,7 @@ export class InFlight {
   }
 
   #sweep(): void {
-    const now = this.#now()
+    const now = this.#clock()
     for (const entry of this.#entries.values()) {
       if (entry.deadlineAt > now || entry.controller.signal.aborted) continue
       entry.controller.abort(new Refusal('CG_CALL_DEADLINE', { internal: 'the deadline of the call passed' }))

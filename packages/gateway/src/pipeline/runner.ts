@@ -39,7 +39,7 @@ export function createRunner(stages: readonly AnyStage[], options: RunnerOptions
   const clock = options.clock ?? (() => performance.now())
 
   return async function run(received: ReceivedCall): Promise<Ended> {
-    const entry = inFlight.begin(received, now() + options.deadlineMs(undefined))
+    const entry = inFlight.begin(received, options.deadlineMs(undefined))
     const { signal } = entry.controller
     let begun = 0
     let outcome: Outcome
@@ -53,7 +53,7 @@ export function createRunner(stages: readonly AnyStage[], options: RunnerOptions
         // A synchronous stage cannot be interrupted: it is bounded at load and by input caps, and refused after the fact.
         if (clock() - startedAt > stage.budgetMs) throw budgetSpent(stage)
         if (stage.name === 'catalog')
-          entry.deadlineAt = received.receivedAt + options.deadlineMs(entry.call.target?.server)
+          entry.deadlineAt = entry.begunAt + options.deadlineMs(entry.call.target?.server)
       }
       outcome = { kind: 'answered', answer: answerOf(entry.call) }
     } catch (error) {

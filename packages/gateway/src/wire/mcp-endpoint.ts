@@ -20,21 +20,18 @@ import {
   readHostMessage,
   spokenBy,
 } from '../mcp/host-message.ts'
-import { encodeError, encodeErrorBytes, encodeNotification, encodeResult } from '../mcp/jsonrpc.ts'
+import { encodeError, encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
 import { completeResult } from '../mcp/result.ts'
-import { encodeSseEvent } from '../mcp/sse.ts'
 import { type Gate, type Known, LIST_MEMBERS, type ListMethod } from '../pipeline/gate.ts'
 import type { Ended } from '../pipeline/runner.ts'
-import { type Exchange, countOf, readBody, send } from './http-listener.ts'
-import { HYGIENE } from './headers.ts'
+import { type Exchange, readBody, send } from './http-listener.ts'
 import { type RefusedContext, refusalToWire } from './refusal-to-wire.ts'
+import { reply, sendProgress } from './reply.ts'
+import { acceptsEvents, acceptsJson, bearer, one, traceIdOf } from './request-headers.ts'
 import { createToolList } from './tool-list.ts'
 
-const JSON_TYPE = ['Content-Type', 'application/json']
 const PROBLEM_TYPE = ['Content-Type', 'application/problem+json']
 const NOTHING = Buffer.alloc(0)
-/** Bytes that may wait for a slow reader before progress messages are dropped (SECURITY.md 1.2). */
-const MAX_WAITING = 256 * 1024
 /** Longest name of a tool or prompt and longest URI of a resource, in UTF-16 units: what is recorded must fit a record. */
 const MAX_NAME = 256
 const MAX_URI = 4_096
@@ -265,8 +262,8 @@ export function createMcpEndpoint(options: EndpointOptions) {
           : encodeErrorBytes(id, said.bytes)
       return reply(turn.exchange, 200, body)
     }
-    const known = call.principal !== undefined
-    refuseWith(turn, outcome.refusal, known ? call.id : undefined, true)
+    // A call that nobody was identified for has no record of its own that could be named.
+    refuseWith(turn, outcome.refusal, { evidence: call.principal === undefined ? undefined : call.id })
   }
 
   function answer(turn: Turn, id: string | number, spoken: Spoken, method: string, result: JsonObject): void {
@@ -294,22 +291,20 @@ export function createMcpEndpoint(options: EndpointOptions) {
           ? error
           : new Refusal('CG_STAGE_FAILED', { internal: String(error), cause: error })
     gate.count(turn.exchange.peer, refusal.code)
-    refuseWith(turn, refusal, undefined, false, error instanceof MessageRefused ? error.id : undefined)
+    refuseWith(turn, refusal, { id: error instanceof MessageRefused ? error.id : undefined })
   }
 
   function refuseWith(
     turn: Turn,
     refusal: Refusal,
-    evidence: string | undefined,
-    counted: boolean,
-    messageId?: string | number,
+    about: { readonly evidence?: string | undefined; readonly id?: string | number | undefined },
   ): void {
     const { exchange, message, spoken } = turn
-    const id = message?.id ?? messageId ?? null
+    const id = message?.id ?? about.id ?? null
     const context: RefusedContext = {
       method: message?.method,
       era: spoken?.era,
-      evidence: counted ? evidence : undefined,
+      evidence: about.evidence,
       resourceMetadata: `${options.publicUrl}/.well-known/oauth-protected-resource${turn.endpoint.server === undefined ? '/mcp' : `/mcp/${turn.endpoint.server}`}`,
       ...(refusal.code === 'CG_WIRE_VERSION' ? { data: versions(turn) } : {}),
     }
@@ -344,48 +339,4 @@ function versions({ exchange, message }: Turn): JsonObject {
     supported: [...MODERN_VERSIONS, ...LEGACY_VERSIONS],
     ...(requested !== undefined && /^[\w.-]{1,32}$/.test(requested) ? { requested } : {}),
   }
-}
-
-/** Sends a JSON-RPC message: as the answer, or as the last event when progress has opened a stream. */
-function reply(exchange: Exchange, status: number, body: Buffer): void {
-  const { response } = exchange
-  if (!response.headersSent) return send(exchange, status, JSON_TYPE, body)
-  if (!response.destroyed) response.end(encodeSseEvent(body))
-}
-
-function sendProgress({ response }: Exchange, params: JsonObject): void {
-  if (response.destroyed || response.writableEnded || response.writableLength > MAX_WAITING) return
-  if (!response.headersSent) {
-    response.writeHead(200, [...HYGIENE, 'Content-Type', 'text/event-stream', 'X-Accel-Buffering', 'no'])
-  }
-  response.write(encodeSseEvent(encodeNotification('notifications/progress', params)))
-}
-
-/**
- * The bearer token of a request. Two Authorization headers are none: no header may change who is authenticated
- * (ARCHITECTURE.md section 5, rule 1), and parsers differ in which of two they take.
- */
-function bearer({ request }: Exchange): string | undefined {
-  const { authorization } = request.headers
-  if (authorization === undefined) return undefined
-  const alone = countOf(request, 'authorization') === 1
-  return alone && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : ''
-}
-
-const one = (header: string | string[] | undefined) => (Array.isArray(header) ? header.join(',') : header)
-
-function acceptsJson(accept: string | undefined): boolean {
-  return accept === undefined || /application\/json|application\/\*|\*\/\*/i.test(accept)
-}
-
-function acceptsEvents({ request }: Exchange): boolean {
-  return /text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.accept ?? '')
-}
-
-/** Trace id of a valid W3C traceparent in `_meta` (SEP-414), undefined otherwise. */
-function traceIdOf(meta: JsonObject): string | undefined {
-  const found = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(
-    stringMember(meta, 'traceparent') ?? '',
-  )?.[1]
-  return found === undefined || /^0+$/.test(found) ? undefined : found
 }

@@ -23,21 +23,29 @@ export function createApprovals(folder: string) {
     /** Leaves an approval for the gate. */
     async put(given: Approval): Promise<void> {
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      await replaceDurably(realDisk, join(folder, `${given.digest}.json`), Buffer.from(JSON.stringify(given)))
+      await replaceDurably(
+        realDisk,
+        join(folder, `${given.server}.${given.digest}.json`),
+        Buffer.from(JSON.stringify(given)),
+      )
     },
 
-    /** Takes every approval that is there. A file that is no approval is removed and reported, it can never become one. */
-    async take(): Promise<{ approvals: Approval[]; refused: string[] }> {
-      const approvals: Approval[] = []
-      const refused: string[] = []
+    /**
+     * Hands every approval that is there to `apply`, and forgets it only when that has worked: on a full disk it waits.
+     * A file that is no approval can never become one, so it is removed.
+     * @throws Error for the first approval that could not be applied, the others are tried at the next call
+     */
+    async take(apply: (given: Approval) => Promise<void>): Promise<void> {
       for (const name of await namesIn(folder)) {
         const path = join(folder, name)
         const parsed = approval.safeParse(parse(await readFile(path, 'utf8')))
-        if (parsed.success) approvals.push(parsed.data)
-        else refused.push(name)
+        if (parsed.success) await apply(parsed.data)
         await unlink(path)
+        if (!parsed.success)
+          throw new Error(
+            `\`${path}\` was no approval and is removed; approve with \`callgate servers approve\``,
+          )
       }
-      return { approvals, refused }
     },
   }
 }
