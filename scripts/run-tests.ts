@@ -22,6 +22,7 @@ if (only.length === 0) {
     '--log-level',
     'warn',
     'packages',
+    'bench',
     'requirements',
     'examples',
     'test',
