@@ -497,9 +497,17 @@ test('a changed definition waits with its diff while the approved one is served,
   assert.match(text, /^CG_CATALOG_DRIFTED: /)
   assert.doesNotMatch(text, /required/)
 
-  assert.match((await cli('servers')).stdout, /changing\.note [0-9a-f]{12} incompatible change: .*required/)
+  assert.match((await cli('servers')).stdout, /changing\.note [0-9a-f]{12,64} incompatible change: .*required/)
   assert.equal((await cli('servers', 'approve', 'changing', 'nothing')).code, 1)
-  assert.equal((await cli('servers', 'approve', 'changing', 'note')).code, 0)
+  const digest = /changing\.note ([0-9a-f]{32}) /.exec((await cli('servers')).stdout)?.[1] ?? ''
+  const approve = (digits: string) => cli('servers', 'approve', 'changing', 'note', '--digest', digits)
+  assert.equal(
+    (await approve('0123456789abcdef'.repeat(2))).code,
+    1,
+    'another definition than the one that was shown',
+  )
+  assert.equal((await approve(digest.slice(1))).code, 2)
+  assert.equal((await approve(digest)).code, 0)
   await until(async () => (await listed(name)) !== undefined)
   assert.equal((await gate.call(name, { text: 'x' })).isError, false)
   assert.match(
@@ -532,6 +540,9 @@ test('with manual approval nothing is served before it is approved, and what hid
   assert.match(await call('note'), /^CG_CATALOG_NOT_APPROVED: /)
   assert.match(await call('tagged'), /^CG_CATALOG_REFUSED: /)
   assert.equal(waiting.receivedOf('tools/call').length, 0)
+  const shown = (await cli('servers')).stdout
+  assert.match(shown, /^ {4}\+ description: "The tool note"$/m, 'who approves a new tool has seen it')
+  assert.match(shown, /^ {4}\+ inputSchema: \{/m)
   assert.equal((await cli('servers', 'approve', 'waiting')).code, 0)
   await until(async () => (await listed('waiting__note')) !== undefined)
   assert.doesNotMatch(await call('note'), /^CG_/)

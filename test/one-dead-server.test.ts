@@ -29,7 +29,7 @@ before(async () => {
       dead.yaml('dead', { behaviour: 'dead' }),
       good.yaml('good'),
       hanging.yaml('hanging', { behaviour: 'hangs' }),
-      slow.yaml('slow', { more: 'approve: first-use\ntimeoutMs: 1000' }),
+      slow.yaml('slow', { more: 'approve: first-use\ntimeoutMs: 3000' }),
     ].join('\n'),
   })
   // It listens long before the hanging server is given up.

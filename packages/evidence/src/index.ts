@@ -16,7 +16,7 @@ export {
 export type { NodeSource } from './merkle.ts'
 export { NoteError, openNote, parseNote, parseVerifierKey, signNote, verifierKeyText } from './note.ts'
 export type { NoteSigner, VerifierKey } from './note.ts'
-export { MAX_SCALAR_PAYLOAD_BYTES, keyedBytesRoot, keyedRoot } from './payload.ts'
+export { MAX_SCALAR_PAYLOAD_BYTES, keyedBytesRoot, keyedHash, keyedRoot } from './payload.ts'
 export { FRAME_HEADER_BYTES, PENDING, damagedAt, encodeFrame, scanPending } from './pending.ts'
 export type { PendingLeaf, PendingScan } from './pending.ts'
 export {

@@ -151,7 +151,7 @@ class RecordChecker {
 }
 
 /** Every class but `read` needs two records; a tool without a class counts as one that writes. */
-function needsIntent(call: { readonly method: string; readonly class?: string }): boolean {
+function needsIntent(call: { readonly method: string; readonly class?: string | undefined }): boolean {
   return call.class === undefined ? call.method === 'tools/call' : call.class !== 'read'
 }
 

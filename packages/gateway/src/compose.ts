@@ -6,7 +6,7 @@ import { createEvidenceLog } from './adapters/file/evidence-log.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
 import { openReplayGuard } from './adapters/file/replay-guard.ts'
-import { watchFiles } from './adapters/file/watch-files.ts'
+import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
 import { openDevIssuer } from './adapters/keys/dev-issuer.ts'
 import { createKeySource } from './adapters/keys/key-source.ts'
 import { createSessions } from './adapters/memory/sessions.ts'
@@ -45,6 +45,8 @@ const LOOK_MS = 500
 const MAX_SAID = 1_000
 /** How long calls in flight may go on after the gate was told to stop. */
 const DRAIN_MS = 5_000
+/** How long the records of the calls that were aborted then may take. */
+const RECORD_MS = 2_000
 /** A call's deadline before its server is known, and for a server that is not configured. */
 const DEFAULT_DEADLINE_MS = 60_000
 
@@ -104,6 +106,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
 
   const upstream = createUpstream({ servers: upstreamServers(config), version })
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
+  const policySigns = await signsOf(config.policy.files)
   const policy = await PolicyHolder.open(config.policy.files, macKey)
   const catalog = new ServerCatalog({
     policies: new Map(
@@ -164,6 +167,12 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     listTimeoutMs: DEFAULT_DEADLINE_MS,
   })
 
+  /** Waits until no call is in flight, on a clock that nobody sets. */
+  const inFlightAtMost = async (ms: number) => {
+    for (const until = performance.now() + ms; inFlight.size > 0 && performance.now() < until;)
+      await pause(20)
+  }
+
   let draining = false
   const hosts = new Set<string>(listener.allowedHosts)
   const server = createListener(
@@ -201,7 +210,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   })
 
   const approvals = createApprovals(join(state, 'approvals'))
-  const unwatch = watchFiles(config.policy.files, LOOK_MS, async () => {
+  const unwatch = watchFiles(config.policy.files, policySigns, LOOK_MS, async () => {
     const problems = await policy.reload()
     if (problems.length === 0) note('policy.loaded', { digest: policy.digest })
     else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
@@ -225,9 +234,11 @@ export async function startGate(config: GatewayConfig, version: string): Promise
       unwatch()
       discovery.stop()
       server.close()
-      for (const until = now() + DRAIN_MS; inFlight.size > 0 && now() < until;) await pause(20)
+      await inFlightAtMost(DRAIN_MS)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
       await upstream.close()
+      // What was aborted still has its outcome to record, and large arguments are hashed off this thread.
+      await inFlightAtMost(RECORD_MS)
       server.closeAllConnections()
       await refusals.flush()
       note('gate.stopped', {})

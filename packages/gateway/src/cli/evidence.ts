@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type StoredRecord, readRecords, verifyLog } from '@callgate/evidence'
 import { isCallId } from '../call/id.ts'
-import { CommandFailed, print, printJson } from './output.ts'
+import { CommandFailed, print, printJson, safeText } from './output.ts'
 import { stateFolder } from './locate.ts'
 import { sentence } from './sentences.ts'
 import type { World } from './world.ts'
@@ -28,14 +28,18 @@ export async function evidenceVerify(
   const verifierKey = options.key === undefined ? readFileSync(join(log, 'vkey'), 'utf8') : keyOf(options.key)
   const found = await verifyLog(log, { verifierKey: verifierKey.trim() })
   if (options.json === true) {
-    printJson(found)
+    printJson({ ...found, keyFrom: options.key === undefined ? 'log' : 'caller' })
   } else {
     const { records, tornBytes } = found.unsignedTail
     print(
       `${found.ok ? 'verified' : 'NOT verified'}: ${found.size} signed records, root ${found.root ?? 'unknown'}`,
     )
     print(`unsigned tail: ${records} records${tornBytes > 0 ? `, ${tornBytes} torn bytes` : ''}`)
-    for (const problem of found.problems) print(`${problem.where}: ${problem.what}; ${problem.fix}`)
+    for (const problem of found.problems) print(safeText(`${problem.where}: ${problem.what}; ${problem.fix}`))
+    if (options.key === undefined)
+      print(
+        'key: taken from beside the log, so who signed is not proven; give --key a copy that you keep elsewhere',
+      )
   }
   return found.ok ? 0 : 1
 }

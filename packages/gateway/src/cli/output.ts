@@ -16,10 +16,25 @@ export function print(line: string): void {
 
 /** Writes a value as JSON on one line: what `--json` prints. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value))
+  print(safeJson(value))
 }
+
+/**
+ * JSON whose text is safe on a terminal too: JSON itself escapes only the controls below U+0020, and U+009B begins a
+ * terminal's command as ESC [ does. The value that a machine reads is the same.
+ */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(HIDDEN, (sign) =>
+    Array.from(
+      { length: sign.length },
+      (_, i) => `\\u${sign.charCodeAt(i).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  )
+}
+
+const HIDDEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu
 
 /** Text of strangers as it may stand on a terminal: no control or hidden character reaches it (SECURITY.md 3.1, threat 2). */
 export function safeText(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`)
+  return text.replace(HIDDEN, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`)
 }

@@ -124,8 +124,15 @@ export function createProgram(world: World, version: string): Command {
     .description('approve the definitions that wait now, by their digests')
     .argument('<server>')
     .argument('[tool]', 'default: all of the server')
+    .option(
+      '--digest <digits>',
+      'approve only the definition that `callgate servers` showed with these first digits: the server may have changed it since',
+    )
     .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate servers approve crm get')
+    .addHelpText(
+      'after',
+      '\nExample: callgate servers approve crm get --digest 3f1c09ab55d2e7a8640b91c3d5f20e7a',
+    )
     .action(async (server, tool, options) =>
       (await import('./servers.ts')).serversApprove(world, server, tool, options),
     )

@@ -5,6 +5,9 @@ import { CommandFailed, print, printJson, safeText } from './output.ts'
 import { stateFolder } from './locate.ts'
 import type { World } from './world.ts'
 
+/** Digits of a digest that are shown and asked for: with fewer a server could search for a second definition that has them. */
+const SHOWN = 32
+
 /** `callgate servers`: what is approved, and what waits with its diff. */
 export async function serversList(world: World, options: { json?: boolean }): Promise<void> {
   const servers = await world.pins(join(stateFolder(world.env), 'pins.json'))
@@ -14,17 +17,16 @@ export async function serversList(world: World, options: { json?: boolean }): Pr
     print(`${id}: ${Object.keys(pins).length} tools approved, ${Object.keys(waiting).length} waiting`)
     for (const [tool, waits] of Object.entries(waiting)) {
       print(
-        `  ${id}.${safeText(tool)} ${waits.digest.slice(0, 12)} ${safeText(waits.why)}${waits.serving ? ' (the approved definition is served meanwhile)' : ''}`,
+        `  ${id}.${safeText(tool)} ${waits.digest.slice(0, SHOWN)} ${safeText(waits.why)}${waits.serving ? ' (the approved definition is served meanwhile)' : ''}`,
       )
       for (const line of diff(pins[tool]?.definition, waits)) print(`    ${line}`)
     }
   }
 }
 
-/** Members that differ, before and after, each on one line. */
+/** Members that differ, before and after, each on one line; of a new tool all of them, since nobody approves what he has not seen. */
 function diff(before: object | undefined, waits: Waiting): string[] {
-  if (before === undefined) return []
-  const old = new Map<string, unknown>(Object.entries(before))
+  const old = new Map<string, unknown>(Object.entries(before ?? {}))
   const fresh = new Map<string, unknown>(Object.entries(waits.definition))
   const lines: string[] = []
   for (const key of new Set([...old.keys(), ...fresh.keys()])) {
@@ -42,8 +44,16 @@ export async function serversApprove(
   world: World,
   server: string,
   tool: string | undefined,
-  options: { json?: boolean },
+  options: { digest?: string; json?: boolean },
 ): Promise<void> {
+  const { digest: shown } = options
+  if (shown !== undefined && !(shown.length >= SHOWN && /^[0-9a-f]{1,64}$/.test(shown)))
+    throw new CommandFailed(
+      `--digest expects ${SHOWN} to 64 hex digits, as \`callgate servers\` shows them`,
+      {
+        exitCode: 2,
+      },
+    )
   const state = stateFolder(world.env)
   const known: ServerPins | undefined = (await world.pins(join(state, 'pins.json')))[server]
   const waiting = Object.entries(known?.waiting ?? {}).filter(([name]) => tool === undefined || name === tool)
@@ -54,6 +64,11 @@ export async function serversApprove(
         fix: 'see what waits with `callgate servers`',
       },
     )
+  }
+  if (shown !== undefined && !waiting.every(([, { digest }]) => digest.startsWith(shown))) {
+    throw new CommandFailed(`what waits is not the definition \`${shown}\``, {
+      fix: 'it was changed since, or another one waits too: look again with `callgate servers`, and name the tool',
+    })
   }
   for (const [name, { digest }] of waiting) {
     await world.approve(state, { server, tool: name, digest, by: userInfo().username })

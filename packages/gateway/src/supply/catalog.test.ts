@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import type { JsonObject } from '../call/json.ts'
 import type { PinStore, ServerPins } from '../ports/pin-store.ts'
 import { verifies } from '../testing/verifies.ts'
-import { type CatalogEvent, ServerCatalog, definitionDigest } from './catalog.ts'
+import { type CatalogEvent, ServerCatalog } from './catalog.ts'
+import { definitionDigest } from './definition.ts'
 
 const note = (change: JsonObject = {}): JsonObject => ({
   name: 'note',
@@ -189,6 +190,60 @@ test('what could not be saved is not served, and the next list saves and serves 
   await catalog.listed('fix', [note()])
   assert.deepEqual(served(catalog), ['note'])
   assert.ok(store.saved['fix']?.pins['note'] !== undefined)
+})
+
+test('an approval that met a full disk is served once it is saved, not before, and only told then', async () => {
+  verifies('play8.signed-only.definitions')
+  const { catalog, store, events } = bench('manual')
+  await catalog.listed('fix', [note()])
+  store.fails = true
+  const approve = () => catalog.approve('fix', 'note', definitionDigest(note()), 'ann')
+  await assert.rejects(approve, /disk full/)
+  catalog.failed('fix')
+  assert.deepEqual(served(catalog), [], 'what is not on the disk is not served')
+  store.fails = false
+  assert.equal(await approve(), true)
+  assert.deepEqual(served(catalog), ['note'])
+  assert.equal(events.filter(({ event }) => event === 'catalog.approved').length, 1)
+  assert.equal(await approve(), false)
+})
+
+test('a pinned definition that was changed on the disk is refused: nobody approved that one', async () => {
+  const first = bench()
+  await first.catalog.listed('fix', [note()])
+  const pin = first.store.saved['fix']?.pins['note']
+  assert.ok(pin !== undefined)
+  const changed = { ...pin, definition: note({ description: 'now with instructions' }) }
+  const second = bench('first-use', { fix: { pins: { note: changed }, waiting: {} } })
+  await assert.rejects(second.catalog.load(), /`fix.note` is not the approved one/)
+  assert.deepEqual(served(second.catalog), [])
+})
+
+test('a list that takes long lets others go first, and an approval in between is kept', async () => {
+  const { catalog } = bench('manual')
+  const properties = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`p${i}`, {}]))
+  const heavy = Array.from({ length: 60 }, (_, i) =>
+    note({ name: `heavy${i}`, inputSchema: { type: 'object', properties } }),
+  )
+  await catalog.listed('fix', [note()])
+  let approved: Promise<boolean> | undefined
+  setImmediate(() => (approved = catalog.approve('fix', 'note', definitionDigest(note()), 'ann')))
+  await catalog.listed('fix', [note(), ...heavy])
+  assert.equal(await approved, true, 'it ran before the list was done')
+  assert.deepEqual(served(catalog), ['note'])
+  assert.equal(Object.keys(withheld(catalog)).length, 60)
+})
+
+test('a server that changes its tools all day is muted, and what is approved is still told', async () => {
+  const { catalog, events } = bench('manual')
+  for (let i = 0; i < 1_500; i++) await catalog.listed('fix', [note({ description: `${i}` })])
+  assert.equal(events.filter(({ event }) => event === 'catalog.waiting').length, 1_000)
+  assert.equal(events.filter(({ event }) => event === 'catalog.muted').length, 1)
+  assert.equal(
+    await catalog.approve('fix', 'note', definitionDigest(note({ description: '1499' })), 'ann'),
+    true,
+  )
+  assert.equal(events.at(-1)?.event, 'catalog.approved')
 })
 
 test('a server that is not configured is no part of the catalogue', async () => {

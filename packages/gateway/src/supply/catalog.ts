@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto'
-import { canonicalize } from '@callgate/evidence'
 import type { ArgumentCheck, ToolClass } from '../call/call.ts'
-import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
-import { SchemaRefused, compileSchema } from '../json-schema/compile.ts'
+import { type JsonObject, stringMember } from '../call/json.ts'
 import type { Catalog, CatalogServer, PinnedTool, ToolState } from '../ports/catalog.ts'
 import type { Pin, PinStore, ServerPins, Waiting } from '../ports/pin-store.ts'
 import type { ServerDescription } from '../ports/upstream.ts'
-import { compareDefinitions, hiddenCharacters } from './drift.ts'
+import { cut, definitionDigest, judge } from './definition.ts'
+import { compareDefinitions } from './drift.ts'
+import { Slices, Turns } from './turns.ts'
 
 /** What the operator says of a server's tools. */
 export interface CatalogPolicy {
@@ -18,22 +17,22 @@ export interface CatalogPolicy {
 
 /** A change that the operator must know of, for the record and the terminal. */
 export interface CatalogEvent {
-  readonly event: 'catalog.approved' | 'catalog.waiting' | 'catalog.withheld' | 'catalog.refused'
+  readonly event:
+    'catalog.approved' | 'catalog.waiting' | 'catalog.withheld' | 'catalog.refused' | 'catalog.muted'
   readonly server: string
   readonly tool: string
   readonly digest: string
   readonly why: string
 }
 
-/** Longest reason that is recorded, in UTF-16 units: it holds member names that the server chose, and must fit a record. */
-const MAX_WHY = 500
 /** `__proto__` is a key that objects do not keep: such a tool would be lost, and its pin with it. */
 const TOOL_NAME = /^(?!__proto__$)[A-Za-z0-9_.-]{1,128}$/
 
-/** SHA-256 (hex) of a definition in canonical JSON (RFC 8785): what a pin pins. */
-export function definitionDigest(definition: JsonObject): string {
-  return createHash('sha256').update(canonicalize(definition)).digest('hex')
-}
+/** What is known of a server that has listed nothing. */
+const NOTHING: ServerPins = { pins: {}, waiting: {} }
+/** Changes of one server that are told at once, and per second in the long run: each is a record on the disk. */
+const TOLD_AT_ONCE = 1_000
+const TOLD_PER_S = 1
 
 /**
  * The catalogue: servers from the configuration, tools pinned by digest (playbook Play 7 inventory, Play 8 pins).
@@ -45,12 +44,17 @@ export class ServerCatalog implements Catalog {
   readonly #now: () => number
   readonly #onEvent: (event: CatalogEvent) => void
   readonly #onChange: () => void
-  readonly #schemas = new Map<string, ArgumentCheck | string>()
+  /** By server and digest: the check of a definition's arguments, or why it cannot be served at all. */
+  readonly #judged = new Map<string, Map<string, ArgumentCheck | string>>()
+  readonly #turns = new Turns()
   readonly #said = new Set<string>()
+  readonly #allowance = new Map<string, { left: number; at: number }>()
   /** Counts the changes of the pins, and up to which of them they were saved. */
   #changed = 0
   #saved = 0
   #pins: Record<string, ServerPins> = {}
+  /** The pins as they were saved last: only these are served. */
+  #kept: Record<string, ServerPins> = {}
   #servers = new Map<string, CatalogServer>()
 
   constructor(options: {
@@ -81,9 +85,22 @@ export class ServerCatalog implements Catalog {
     return this.#pins
   }
 
-  /** Loads the pins: approved tools are known before any server answers. */
+  /**
+   * Loads the pins: approved tools are known before any server answers.
+   * @throws Error for a definition that is not the one its digest names: nobody approved that one
+   */
   async load(): Promise<void> {
-    this.#pins = { ...(await this.#store.load()) }
+    const loaded = { ...(await this.#store.load()) }
+    for (const [id, { pins }] of Object.entries(loaded)) {
+      for (const [tool, { definition, digest }] of Object.entries(pins)) {
+        if (definitionDigest(definition) === digest) continue
+        throw new Error(
+          `the pinned definition of \`${id}.${tool}\` is not the approved one (its digest differs); restore the pin file, or remove it to approve every tool anew`,
+        )
+      }
+    }
+    this.#pins = loaded
+    this.#kept = loaded
     for (const id of this.#policies.keys()) {
       this.#serve(id, { state: this.#servers.get(id)?.state ?? 'starting' })
     }
@@ -103,16 +120,40 @@ export class ServerCatalog implements Catalog {
     this.#onChange()
   }
 
-  /** Compares one list of definitions, from the gate's own or from a session's connection, with the pins. */
+  /**
+   * Compares one list of definitions, from the gate's own or from a session's connection, with the pins. What a list
+   * costs is the server's choice, so it is read in slices and in turns.
+   */
   async listed(id: string, definitions: readonly JsonObject[]): Promise<void> {
     const policy = this.#policies.get(id)
     if (policy === undefined) return
-    const known = this.#pins[id] ?? { pins: {}, waiting: {} }
+    await this.#turns.take(id, async () => {
+      const slices = new Slices()
+      for (;;) {
+        const known = this.#pins[id] ?? NOTHING
+        const next = await this.#compare(id, policy, known, definitions, slices)
+        // Somebody approved a definition meanwhile: compared with other pins, the list means something else.
+        if ((this.#pins[id] ?? NOTHING) !== known) continue
+        // What could not be saved is the same as before and still has to be.
+        if (this.#saved !== this.#changed || marks(next) !== marks(known)) await this.#replace(id, next)
+        return slices.busyMs
+      }
+    })
+  }
+
+  async #compare(
+    id: string,
+    policy: CatalogPolicy,
+    known: ServerPins,
+    definitions: readonly JsonObject[],
+    slices: Slices,
+  ): Promise<ServerPins> {
     const pins: Record<string, Pin> = { ...known.pins }
     const waiting: Record<string, Waiting> = stillWaiting(known, definitions)
     const firstUse = policy.approve === 'first-use' && Object.keys(known.pins).length === 0
     const now = new Date(this.#now()).toISOString()
     for (const definition of definitions) {
+      await slices.breathe()
       const name = stringMember(definition, 'name')
       if (name === undefined || !TOOL_NAME.test(name)) {
         this.#say({
@@ -130,10 +171,10 @@ export class ServerCatalog implements Catalog {
       const before = Object.hasOwn(known.waiting, name) ? known.waiting[name] : undefined
       // Every connection of every session lists again: what waited already has waited since then.
       const seenAt = before?.digest === digest ? before.seenAt : now
-      const fault = this.#fault(definition, digest)
-      if (fault !== undefined) {
-        waiting[name] = { definition, digest, seenAt, why: fault, serving: false }
-        this.#say({ event: 'catalog.refused', server: id, tool: name, digest, why: fault })
+      const judged = this.#judge(id, definition, digest)
+      if (typeof judged === 'string') {
+        waiting[name] = { definition, digest, seenAt, why: judged, serving: false }
+        this.#say({ event: 'catalog.refused', server: id, tool: name, digest, why: judged })
       } else if (pin !== undefined) {
         const drift = compareDefinitions(pin.definition, definition)
         if (drift.kind === 'same') continue
@@ -156,18 +197,20 @@ export class ServerCatalog implements Catalog {
         this.#say({ event: 'catalog.waiting', server: id, tool: name, digest, why })
       }
     }
-    // What could not be saved is the same as before and still has to be.
-    if (this.#saved === this.#changed && canonicalize({ pins, waiting }) === canonicalize({ ...known }))
-      return
-    await this.#replace(id, { pins, waiting })
+    return { pins, waiting }
   }
 
   /** Serves other pins of a server, once they are durable: what is served must be known after a crash. */
   async #replace(id: string, pins: ServerPins): Promise<void> {
-    this.#pins = { ...this.#pins, [id]: pins }
+    const all = { ...this.#pins, [id]: pins }
+    this.#pins = all
     const change = ++this.#changed
-    await this.#store.save(this.#pins)
-    this.#saved = Math.max(this.#saved, change)
+    await this.#store.save(all)
+    if (change > this.#saved) {
+      this.#saved = change
+      this.#kept = all
+    }
+    this.#forget(id)
     this.#serve(id, {})
     this.#onChange()
   }
@@ -177,61 +220,56 @@ export class ServerCatalog implements Catalog {
    * @returns false when no such definition waits: it was approved before, or the server has changed it since
    */
   async approve(id: string, tool: string, digest: string, by: string): Promise<boolean> {
-    const known = this.#pins[id]
-    const asked = known !== undefined && Object.hasOwn(known.waiting, tool) ? known.waiting[tool] : undefined
-    if (known === undefined || asked?.digest !== digest) return false
-    // What cannot be served cannot be approved either: hidden characters and refused schemas stay out.
-    if (this.#fault(asked.definition, digest) !== undefined) return false
-    const { [tool]: _, ...waiting } = known.waiting
-    const pin: Pin = {
-      definition: asked.definition,
-      digest,
-      approvedAt: new Date(this.#now()).toISOString(),
-      approvedBy: by,
+    const known = this.#pins[id] ?? NOTHING
+    const pinned = Object.hasOwn(known.pins, tool) ? known.pins[tool] : undefined
+    // The disk took no pins when it was approved: the word of the operator still stands.
+    const unsaved = pinned?.digest === digest && this.#saved !== this.#changed
+    const asked = Object.hasOwn(known.waiting, tool) ? known.waiting[tool] : undefined
+    if (unsaved) await this.#replace(id, known)
+    else {
+      // What cannot be served cannot be approved either: hidden characters and refused schemas stay out.
+      if (asked?.digest !== digest || typeof this.#judge(id, asked.definition, digest) === 'string')
+        return false
+      const { [tool]: _, ...waiting } = known.waiting
+      const pin: Pin = {
+        definition: asked.definition,
+        digest,
+        approvedAt: new Date(this.#now()).toISOString(),
+        approvedBy: by,
+      }
+      await this.#replace(id, { pins: { ...known.pins, [tool]: pin }, waiting })
     }
-    await this.#replace(id, { pins: { ...known.pins, [tool]: pin }, waiting })
     this.#onEvent({ event: 'catalog.approved', server: id, tool, digest, why: `approved by ${by}` })
     return true
   }
 
-  /** Why a definition cannot be served at all, undefined when it can. */
-  #fault(definition: JsonObject, digest: string): string | undefined {
-    const hidden = hiddenCharacters(definition)
-    if (hidden.length > 0) return cut(hidden.slice(0, 3).join(', '))
-    const schema = this.#schema(definition, digest)
-    return typeof schema === 'string' ? cut(schema) : undefined
+  /** The check of a definition's arguments, or why it cannot be served at all; found out once a digest. */
+  #judge(id: string, definition: JsonObject, digest: string): ArgumentCheck | string {
+    let known = this.#judged.get(id)
+    if (known === undefined) this.#judged.set(id, (known = new Map()))
+    let judged = known.get(digest)
+    if (judged === undefined) known.set(digest, (judged = judge(definition)))
+    return judged
   }
 
-  /** The compiled schema of a definition, or why it is refused; compiled once a digest. */
-  #schema(definition: JsonObject, digest: string): ArgumentCheck | string {
-    const cached = this.#schemas.get(digest)
-    if (cached !== undefined) return cached
-    let compiled: ArgumentCheck | string
-    const schema = member(definition, 'inputSchema')
-    if (!isJsonObject(schema)) compiled = 'the tool has no `inputSchema` object'
-    else {
-      try {
-        compiled = compileSchema(schema)
-      } catch (error) {
-        if (!(error instanceof SchemaRefused)) throw error
-        compiled = `input schema refused at \`${error.pointer}\`: ${error.message}`
-      }
-    }
-    if (this.#schemas.size > 10_000) this.#schemas.clear()
-    this.#schemas.set(digest, compiled)
-    return compiled
+  /** Forgets what is neither pinned nor waiting: a server that changes its tools all day must not fill the memory. */
+  #forget(id: string): void {
+    const { pins, waiting } = this.#pins[id] ?? NOTHING
+    const held = new Set([...Object.values(pins), ...Object.values(waiting)].map(({ digest }) => digest))
+    const known = this.#judged.get(id)
+    for (const digest of known?.keys() ?? []) if (!held.has(digest)) known?.delete(digest)
   }
 
   /** Builds the snapshot of one server from its pins and swaps it in whole. */
   #serve(id: string, change: { state?: CatalogServer['state']; capabilities?: JsonObject }): void {
     const before = this.#servers.get(id)
-    const { pins, waiting } = this.#pins[id] ?? { pins: {}, waiting: {} }
+    const { pins, waiting } = this.#kept[id] ?? NOTHING
     const policy = this.#policies.get(id)
     const tools = new Map<string, PinnedTool>()
     const withheld = new Map<string, { state: ToolState; why: string }>()
     for (const [name, pin] of Object.entries(pins).sort(([a], [b]) => (a < b ? -1 : 1))) {
       const change = Object.hasOwn(waiting, name) ? waiting[name] : undefined
-      const schema = this.#schema(pin.definition, pin.digest)
+      const schema = this.#judge(id, pin.definition, pin.digest)
       if (change !== undefined && !change.serving) withheld.set(name, { state: 'drifted', why: change.why })
       else if (typeof schema === 'string') withheld.set(name, { state: 'refused', why: schema })
       else if (policy !== undefined) {
@@ -248,7 +286,7 @@ export class ServerCatalog implements Catalog {
     for (const [name, { why, definition, digest }] of Object.entries(waiting)) {
       if (Object.hasOwn(pins, name)) continue
       withheld.set(name, {
-        state: this.#fault(definition, digest) === undefined ? 'pending' : 'refused',
+        state: typeof this.#judge(id, definition, digest) === 'string' ? 'refused' : 'pending',
         why,
       })
     }
@@ -267,8 +305,36 @@ export class ServerCatalog implements Catalog {
     if (this.#said.has(key)) return
     if (this.#said.size > 10_000) this.#said.clear()
     this.#said.add(key)
-    this.#onEvent(event)
+    // What was approved is always told, and is bounded by the approving.
+    if (event.event === 'catalog.approved' || event.event === 'catalog.muted' || this.#mayTell(event.server))
+      this.#onEvent(event)
+    else {
+      const why = 'it changes its tools faster than the changes are told; see `callgate servers`'
+      this.#say({ event: 'catalog.muted', server: event.server, tool: '(all)', digest: '', why })
+    }
   }
+
+  /** A bucket a server: each change that is told is a record, and a server must not fill the disk with them. */
+  #mayTell(server: string): boolean {
+    const now = this.#now()
+    const allowance = this.#allowance.get(server) ?? { left: TOLD_AT_ONCE, at: now }
+    const since = Math.max(0, now - allowance.at) / 1_000
+    const left = Math.min(TOLD_AT_ONCE, allowance.left + since * TOLD_PER_S)
+    this.#allowance.set(server, { left: left < 1 ? left : left - 1, at: now })
+    return left >= 1
+  }
+}
+
+/** What tells two states of a server's pins apart; digests stand for the definitions. */
+function marks({ pins, waiting }: ServerPins): string {
+  return JSON.stringify([
+    Object.entries(pins)
+      .map(([name, { digest }]) => [name, digest])
+      .sort(),
+    Object.entries(waiting)
+      .map(([name, { digest, why, serving }]) => [name, digest, why, serving])
+      .sort(),
+  ])
 }
 
 /**
@@ -281,5 +347,3 @@ function stillWaiting(known: ServerPins, listed: readonly JsonObject[]): Record<
     Object.entries(known.waiting).filter(([name]) => !names.has(name) && Object.hasOwn(known.pins, name)),
   )
 }
-
-const cut = (why: string): string => (why.length <= MAX_WHY ? why : `${why.slice(0, MAX_WHY)}...`)

@@ -64,8 +64,9 @@ const same = (a: Json | undefined, b: Json | undefined) =>
 
 /** Where two definitions differ, at most 20 places. */
 function changedPaths(a: Json | undefined, b: Json | undefined, path: string): string[] {
-  if (same(a, b)) return []
+  // Objects are walked and never compared whole: at every depth again, that would cost depth times size.
   if (!isJsonObject(a) || !isJsonObject(b)) {
+    if (same(a, b)) return []
     const verb = a === undefined ? 'added' : b === undefined ? 'removed' : 'changed'
     return [`\`${path || '/'}\` ${verb}`]
   }

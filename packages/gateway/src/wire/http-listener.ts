@@ -59,6 +59,15 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
   server.maxConnections = options.maxConnections
   /** The answer that a connection is owed, for the bytes behind a request that are none. */
   const answering = new WeakMap<Socket, ServerResponse>()
+  // A host that asks and never reads would hold its connection, and the answers in it, for ever. It has as long to read on as
+  // it has to send a request, and a little more, so that a request which is too slow is told so first.
+  server.timeout = options.requestTimeoutMs + CHECK_CONNECTIONS_MS
+  server.on('timeout', (socket: Socket) => {
+    const response = answering.get(socket)
+    const busy = response !== undefined && !response.writableFinished
+    // An answer that is still being made may take as long as its call; nothing of it waits to be read.
+    if (!busy || socket.writableLength > 0) socket.destroy()
+  })
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     answering.set(request.socket, response)
     const exchange = { request, response, path: request.url ?? '', peer: peerOf(request, proxies) }
@@ -166,7 +175,7 @@ function tooLarge(maxBytes: number): Refusal {
 export function send(exchange: Exchange, status: number, headers: readonly string[], body: Buffer): void {
   const { request, response } = exchange
   if (response.headersSent || response.destroyed) return
-  const all = [...HYGIENE, ...headers, 'Content-Length', String(body.length)]
+  const all = HYGIENE.concat(headers, 'Content-Length', String(body.length))
   // Behind earlier answers of its connection a response has no socket yet, and waits for its turn.
   if (!request.complete && hasBody(request) && response.socket !== null) {
     sendUnread(response.socket, status, all, body)

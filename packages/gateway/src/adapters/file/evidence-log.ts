@@ -40,6 +40,9 @@ export interface EvidenceLogOptions {
 }
 
 const MAX_BATCH_RECORDS = 1024
+/** A batch of this many records means load; the next one then waits so many milliseconds for company. */
+const BUSY_RECORDS = 4
+const BUSY_PAUSE_MS = 2
 // Without checkpoints the unsigned records stay in memory: past this many, or bytes, appends are refused.
 const MAX_UNSIGNED_RECORDS = 16_384
 const MAX_UNSIGNED_BYTES = 64 * 1024 * 1024
@@ -183,7 +186,10 @@ class FileEvidenceLog implements EvidenceLog {
   /** Group commit: one write and one fdatasync for all that queued up meanwhile. One at a time. */
   async #flush(): Promise<void> {
     while (this.#queue.length > 0) {
-      await this.#flushBatch(this.#queue.splice(0, MAX_BATCH_RECORDS))
+      const batch = this.#queue.splice(0, MAX_BATCH_RECORDS)
+      await this.#flushBatch(batch)
+      // Under load the next batch may grow a little: a sync costs as much for one record as for a hundred.
+      if (batch.length >= BUSY_RECORDS) await pause(BUSY_PAUSE_MS)
       await this.#rotateWhenDue()
     }
     this.#flushing = undefined
@@ -386,4 +392,10 @@ function settle(one: Waiting, how: () => void): void {
 function isFull(error: unknown): boolean {
   const code = systemCode(error)
   return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
 }

@@ -2,6 +2,7 @@ import { member, type JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN } from '../../mcp/era.ts'
 import { encodeError, encodeResult, RPC, type Message } from '../../mcp/jsonrpc.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
+import type { UpstreamLimits } from './options.ts'
 import { parseObject } from './connection.ts'
 
 /**
@@ -46,24 +47,30 @@ export function tellProgress(onProgress: (params: JsonObject) => void, params: J
 }
 
 /**
- * Counts what a server sends unasked (notifications, answers to nobody, stray lines) and ends a flood: each costs a scan.
- * The returned function is called once per such message.
- * @throws UpstreamFailed `protocol`, from the returned function, above maxPerSecond
+ * Counts what a server sends unasked (notifications, answers to nobody, stray lines) and ends a flood, of messages or of
+ * bytes: each costs a scan. The returned function is called once per such message, with its length.
+ * @throws UpstreamFailed `protocol`, from the returned function, above maxNoisePerSecond or maxNoiseBytesPerSecond
  */
-export function createNoiseMeter(server: string, maxPerSecond: number, clock: () => number): () => void {
+export function createNoiseMeter(
+  server: string,
+  limits: Pick<UpstreamLimits, 'maxNoisePerSecond' | 'maxNoiseBytesPerSecond'>,
+  clock: () => number,
+): (bytes: number) => void {
   let since = clock()
   let heard = 0
-  return () => {
+  let heardBytes = 0
+  const flood = (what: string): UpstreamFailed =>
+    new UpstreamFailed('protocol', `server \`${server}\` sent more than ${what} in a second`)
+  return (bytes) => {
     const now = clock()
     if (now - since >= 1_000) {
       since = now
       heard = 0
+      heardBytes = 0
     }
-    if (++heard > maxPerSecond) {
-      throw new UpstreamFailed(
-        'protocol',
-        `server \`${server}\` sent more than ${maxPerSecond} unasked messages in a second`,
-      )
-    }
+    heardBytes += bytes
+    if (++heard > limits.maxNoisePerSecond) throw flood(`${limits.maxNoisePerSecond} unasked messages`)
+    if (heardBytes > limits.maxNoiseBytesPerSecond)
+      throw flood(`${limits.maxNoiseBytesPerSecond} unasked bytes`)
   }
 }

@@ -36,7 +36,7 @@ export async function listTools(
       )
     }
     bytes += answer.bytes.length
-    if (bytes > limits.maxBytes) throw over(server, `tools take more than ${limits.maxBytes} bytes`)
+    if (bytes > limits.maxToolsBytes) throw over(server, `they take more than ${limits.maxToolsBytes} bytes`)
     const listed = member(answer.value, 'tools')
     if (!Array.isArray(listed))
       throw new UpstreamFailed('protocol', `server \`${server}\` sent a tools/list without tools`)

@@ -57,6 +57,8 @@ export interface UpstreamLimits {
   readonly maxUnwrittenBytes: number
   /** Notifications and stray lines of one connection in one second. Default 5,000; above, it is ended. */
   readonly maxNoisePerSecond: number
+  /** Bytes of the same in one second. Default 8 MiB: one of the longest messages passes, a stream of them does not. */
+  readonly maxNoiseBytesPerSecond: number
   /** Life of a connection without a request, in milliseconds. Default 300,000. */
   readonly idleMs: number
   /** To start and greet a server, in milliseconds. Default 20,000. */
@@ -71,6 +73,8 @@ export interface UpstreamLimits {
   /** Pages and tools of one list. Defaults 100 and 1,000. */
   readonly maxPages: number
   readonly maxTools: number
+  /** Definitions of one server's tools together, in bytes. Default 1 MiB: each is compiled, pinned and shown to models. */
+  readonly maxToolsBytes: number
 }
 
 export const DEFAULT_LIMITS: UpstreamLimits = {
@@ -82,6 +86,7 @@ export const DEFAULT_LIMITS: UpstreamLimits = {
   maxInFlight: 256,
   maxUnwrittenBytes: 4 * 1_048_576,
   maxNoisePerSecond: 5_000,
+  maxNoiseBytesPerSecond: 8 * 1_048_576,
   idleMs: 300_000,
   connectMs: 20_000,
   probeMs: 1_000,
@@ -90,6 +95,7 @@ export const DEFAULT_LIMITS: UpstreamLimits = {
   backoffMaxMs: 30_000,
   maxPages: 100,
   maxTools: 1_000,
+  maxToolsBytes: 1_048_576,
 }
 
 /** What createUpstream needs. */

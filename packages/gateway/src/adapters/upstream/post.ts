@@ -70,7 +70,7 @@ export class Post {
   readonly #endpoint: HttpEndpoint
   readonly #context: ConnectContext
   readonly #method: string
-  readonly #noise: () => void
+  readonly #noise: (bytes: number) => void
   readonly #onProgress: ((params: JsonObject) => void) | undefined
   readonly #answerServer: ((bytes: Buffer) => void) | undefined
 
@@ -86,7 +86,7 @@ export class Post {
     this.#endpoint = endpoint
     this.#context = context
     this.#method = method
-    this.#noise = createNoiseMeter(endpoint.server, context.limits.maxNoisePerSecond, context.clock)
+    this.#noise = createNoiseMeter(endpoint.server, context.limits, context.clock)
     this.#onProgress = listeners.onProgress
     this.#answerServer = listeners.answerServer
   }
@@ -150,19 +150,19 @@ export class Post {
     const message = readMessage(data, this.#context.server, this.#context.scan)
     if (message.kind === 'response') {
       if (message.id === this.id) return message
-      this.#noise()
+      this.#noise(data.length)
     } else if (message.kind === 'request') {
-      this.#noise()
+      this.#noise(data.length)
       this.#answerServer?.(answerServer(message, this.#endpoint.config.roots))
     } else if (message.method === 'notifications/progress') {
       const progress = readProgress(message.params)
       const listener = progress?.token === this.id ? this.#onProgress : undefined
-      this.#noise()
+      this.#noise(data.length)
       if (progress !== undefined && listener !== undefined) tellProgress(listener, progress.params)
     } else if (message.method === 'notifications/tools/list_changed') {
-      this.#noise()
+      this.#noise(data.length)
       this.#context.onToolsChanged()
-    } else this.#noise()
+    } else this.#noise(data.length)
     return undefined
   }
 }

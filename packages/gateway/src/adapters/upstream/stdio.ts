@@ -46,12 +46,12 @@ class Link {
     this.#roots = config.roots
     const { server, limits } = context
     const lines = createLineDecoder(limits.maxBytes)
-    const noise = createNoiseMeter(server, limits.maxNoisePerSecond, context.clock)
+    const noise = createNoiseMeter(server, limits, context.clock)
     const onLine = (line: Buffer): void => {
       if (this.#ended !== undefined) return
       // Banners on stdout are a common fault of servers; only what starts like a message can be taken for one.
       if (line[0] !== OPEN_OBJECT) {
-        if (line.length > 1) noise()
+        if (line.length > 1) noise(line.length)
         return
       }
       this.#receive(line, noise)
@@ -146,17 +146,17 @@ class Link {
     this.#settleAll(this.#ended)
   }
 
-  #receive(line: Buffer, noise: () => void): void {
+  #receive(line: Buffer, noise: (bytes: number) => void): void {
     const message = readMessage(line, this.#context.server, this.#context.scan)
     if (message.kind === 'response') {
       const waiting = typeof message.id === 'number' ? this.#waiting.get(message.id) : undefined
       // Unknown, already settled, or a string where we sent a number: nobody waits for it.
-      if (waiting === undefined) noise()
+      if (waiting === undefined) noise(line.length)
       else waiting.settle(toAnswer(message, this.#context.clock() - waiting.startedAt))
       return
     }
     if (message.kind === 'request') {
-      noise()
+      noise(line.length)
       // A child that asks and never reads must not fill the gate's memory.
       if (this.#child.unwrittenBytes <= this.#context.limits.maxUnwrittenBytes) {
         this.#child.write(answerServer(message, this.#roots))
@@ -166,14 +166,14 @@ class Link {
     if (message.method === 'notifications/progress') {
       const progress = readProgress(message.params)
       const waiting = typeof progress?.token === 'number' ? this.#waiting.get(progress.token) : undefined
-      noise()
+      noise(line.length)
       if (progress !== undefined && waiting?.onProgress !== undefined) {
         tellProgress(waiting.onProgress, progress.params)
       }
     } else if (message.method === 'notifications/tools/list_changed') {
-      noise()
+      noise(line.length)
       this.#context.onToolsChanged()
-    } else noise()
+    } else noise(line.length)
   }
 
   #faultOf(cause: unknown): UpstreamFailed {

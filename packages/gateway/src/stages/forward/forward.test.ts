@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RecordedCall } from '../../call/call.ts'
+import type { JsonObject } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal } from '../../call/refusal.ts'
 import {
@@ -120,4 +121,28 @@ test('what is no fault of a server goes on to the runner, which fails closed', a
   await assert.rejects(Promise.resolve(stage.run(recorded(), new AbortController().signal)), {
     name: 'TypeError',
   })
+})
+
+test('a server that asks the host for something breaks the protocol: nothing was declared to it (SECURITY.md 3.1 #21)', async () => {
+  const ends = async (kind: 'result' | 'error', value: JsonObject, change: Partial<RecordedCall> = {}) => {
+    const stage = createForwardStage(upstreamThat(() => Promise.resolve({ ...answerOf(value), kind })))
+    const ended: unknown = await Promise.resolve(
+      stage.run(recorded(change), new AbortController().signal),
+    ).catch((thrown: unknown) => thrown)
+    return ended instanceof Refusal ? ended.code : 'answered'
+  }
+  const asks = { resultType: 'input_required', inputRequests: { a: { method: 'elicitation/create' } } }
+  const elicits = {
+    code: -32042,
+    message: 'log in',
+    data: { elicitations: [{ url: 'https://evil.example' }] },
+  }
+  assert.equal(await ends('result', asks, { class: 'read' }), 'CG_UPSTREAM_PROTOCOL')
+  assert.equal(await ends('result', asks, { class: 'write' }), 'CG_UPSTREAM_UNKNOWN_FATE')
+  assert.equal(await ends('result', { resultType: 'task' }, { class: 'read' }), 'CG_UPSTREAM_PROTOCOL')
+  assert.equal(await ends('error', elicits, { class: 'read' }), 'CG_UPSTREAM_PROTOCOL')
+  for (const value of [{ resultType: 'complete' }, { content: [] }]) {
+    assert.equal(await ends('result', value), 'answered')
+  }
+  assert.equal(await ends('error', { ...elicits, code: -32602 }), 'answered')
 })

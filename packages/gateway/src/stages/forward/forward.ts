@@ -1,4 +1,5 @@
-import type { AnsweredCall, RecordedCall } from '../../call/call.ts'
+import type { Answer, AnsweredCall, RecordedCall } from '../../call/call.ts'
+import { member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
@@ -38,12 +39,33 @@ export function createForwardStage(upstream: Upstream): Stage<RecordedCall, Answ
           },
           signal,
         )
+        const asked = asksTheHost(answer)
+        if (asked !== undefined) throw new UpstreamFailed('protocol', asked)
         return { ...call, answer }
       } catch (error) {
         throw refusalOf(error, call, signal)
       }
     },
   }
+}
+
+/** `URLElicitationRequired` of 2025-11-25: an error whose data sends the user to a page of the server's choice. */
+const URL_ELICITATION = -32042
+
+/**
+ * Why an answer is none. Nothing was declared to the server that it could ask of the host, so a result that asks for input
+ * (2026-07-28, SEP-2322) or an error that does is an attempt to talk past the gate: elicitation phishing, sampling theft
+ * (SECURITY.md 3.1 #21). Any other `resultType` is unknown, and the specification calls that invalid.
+ */
+function asksTheHost({ kind, value }: Answer): string | undefined {
+  if (kind === 'error') {
+    return member(value, 'code') === URL_ELICITATION
+      ? 'the server asks for an elicitation by an error'
+      : undefined
+  }
+  const type = member(value, 'resultType')
+  if (type === undefined || type === 'complete') return undefined
+  return 'the result is not complete: the server asks for something that was not declared to it'
 }
 
 /** Faults that may come after the server has already done what it was asked. */

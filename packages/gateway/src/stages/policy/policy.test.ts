@@ -89,7 +89,7 @@ test('a denied call is refused with the decision, the facts and the digest for t
   assert.equal(denied.code, 'CG_POLICY_DENIED')
   assert.equal(denied.publicText, undefined, 'the agent reads the registry text alone')
   assert.equal(denied.internal, 'denied: deny-bulk-without-ticket (bulk changes need a ticket)')
-  const mac = createHmac('sha256', KEY).update('1001').digest('base64url')
+  const mac = createHmac('sha256', KEY).update('1001').digest('hex')
   assert.deepEqual(denied.judgement, {
     decision: {
       effect: 'deny',

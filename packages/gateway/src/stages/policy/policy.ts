@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { keyedHash } from '@callgate/evidence'
 import type { AuthorizedCall, ParsedCall, Principal, Target } from '../../call/call.ts'
 import type { Json } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
@@ -8,6 +8,7 @@ import { loadPolicyFiles } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import type { PolicyTool } from './rule-index.ts'
 import type { PolicySet } from './policy-set.ts'
+import { recordedDecision } from './recorded-decision.ts'
 
 /** Key of a tenant for the keyed hashes of facts; the same that records use, so that both can be tested alike. */
 export type MacKey = (tenant: string) => Buffer
@@ -87,10 +88,10 @@ export class PolicyHolder {
     const set = this.#set
     const key = this.#macKey
     const conceal = (value: Json): Json => ({
-      mac: createHmac('sha256', key(call.principal.tenant)).update(JSON.stringify(value)).digest('base64url'),
+      mac: keyedHash(key(call.principal.tenant), JSON.stringify(value)),
     })
     const { decision, facts } = set.decide(policyCall(call), { now: this.#now(), conceal })
-    const judgement = { decision, facts, policy: set.digest }
+    const judgement = { ...recordedDecision(decision, facts, conceal), policy: set.digest }
     if (decision.effect === 'allow') return { ...call, ...judgement }
     if (decision.rules.length === 0) {
       throw new Refusal('CG_POLICY_NO_ALLOW', {

@@ -33,7 +33,11 @@ export function recordedFacts(
       }
     }
   }
-  return recorded
+  // In canonical order (RFC 8785), which makes the leaf of the record cheap to write.
+  const names = Object.keys(recorded)
+  return names.length < 2
+    ? recorded
+    : Object.fromEntries(names.sort().map((name) => [name, recorded[name] ?? null]))
 }
 
 /** One element a URL, in the order of the arguments. */
@@ -41,7 +45,7 @@ function urlFact(name: string | undefined, found: FoundUrls | undefined, conceal
   const values: Json[] = (found?.urls ?? []).map((url) =>
     name === undefined ? { ...url } : at({ ...url }, [name]),
   )
-  if (values.length > MAX_URLS_SHOWN) return { count: values.length, all: conceal(values) }
+  if (values.length > MAX_URLS_SHOWN) return { all: conceal(values), count: values.length }
   return name !== undefined && PLAIN_URL_FACTS.has(name)
     ? values
     : values.map((value) => hidden(value, conceal))

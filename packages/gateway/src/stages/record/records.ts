@@ -1,12 +1,19 @@
 import {
   type EvidenceRecord,
+  type IntentRecord,
   MAX_SCALAR_PAYLOAD_BYTES,
+  type OutcomeRecord,
   type Payload,
+  type RecordedDecision,
+  type RecordedTarget,
   keyedBytesRoot,
   keyedRoot,
 } from '@callgate/evidence'
-import type { AuthorizedCall, GrowingCall, Outcome, Target } from '../../call/call.ts'
+import type { Answer, AuthorizedCall, GrowingCall, Outcome } from '../../call/call.ts'
 import type { Json } from '../../call/json.ts'
+
+/** Longest internal text of a refusal in a record, in UTF-16 units. */
+const MAX_INTERNAL = 2_048
 
 /** Key of a tenant for the keyed hashes in its records. */
 export type MacKey = (tenant: string) => Buffer
@@ -34,51 +41,133 @@ export function createRecords(macKey: MacKey): Records {
     }))
   }
 
+  /** Keyed roots of arguments and result; a promise only where one of them is hashed off the main thread. */
+  const payloads = <T>(
+    call: GrowingCall,
+    answer: Answer | undefined,
+    use: (args?: Payload, result?: Payload) => T,
+  ) => {
+    const tenant = call.principal?.tenant
+    if (tenant === undefined) return use()
+    const args = payload(tenant, call.args, call.argsBytes)
+    const result = answer === undefined ? undefined : payload(tenant, answer.value, answer.bytes)
+    if (args instanceof Promise || result instanceof Promise) {
+      return Promise.all([args, result]).then(([one, other]) => use(one, other))
+    }
+    return use(args, result)
+  }
+
   return {
     async intent(call, now) {
-      const args = await payload(call.principal.tenant, call.args, call.argsBytes)
-      return { v: 1, kind: 'intent', id: call.id, time: timeOf(now), ...base(call), arguments: args }
+      return payloads(call, undefined, (args) => intentRecord(call, now, args))
     },
-
     outcome(call, outcome, now) {
-      const ended = {
-        v: 1 as const,
-        kind: 'outcome' as const,
-        id: call.id,
-        time: timeOf(now),
-        ...base(call),
-        outcome: outcome.kind,
-        ms: now - call.receivedAt,
-      }
-      const tenant = call.principal?.tenant
-      if (outcome.kind !== 'answered') {
-        const refused = {
-          ...ended,
-          code: outcome.refusal.code,
-          ...(outcome.refusal.internal === '' ? {} : { internal: outcome.refusal.internal.slice(0, 2048) }),
-        }
-        if (tenant === undefined) return refused
-        const args = payload(tenant, call.args, call.argsBytes)
-        return args instanceof Promise
-          ? args.then((a) => ({ ...refused, arguments: a }))
-          : { ...refused, arguments: args }
-      }
-      const { answer } = outcome
-      const answered = {
-        ...ended,
-        upstream_ms: answer.upstreamMs,
-        answer: answer.kind,
-        is_error: answer.kind === 'error' || answer.value['isError'] === true,
-      }
-      if (tenant === undefined) return answered
-      const args = payload(tenant, call.args, call.argsBytes)
-      const result = payload(tenant, answer.value, answer.bytes)
-      if (args instanceof Promise || result instanceof Promise) {
-        return Promise.all([args, result]).then(([a, r]) => ({ ...answered, arguments: a, result: r }))
-      }
-      return { ...answered, arguments: args, result }
+      const answer = outcome.kind === 'answered' ? outcome.answer : undefined
+      return payloads(call, answer, (args, result) => outcomeRecord(call, outcome, now, args, result))
     },
   }
+}
+
+// Members stand in canonical order (RFC 8785), which makes the leaf of a record a fifth as dear; absent ones are undefined.
+
+function intentRecord(call: GrowingCall, now: number, args: Payload | undefined): IntentRecord {
+  const { principal, session } = call
+  return {
+    actor: principal && { id: principal.actor.id, type: principal.actor.type },
+    arguments: args,
+    call: target(call),
+    chain: call.chain,
+    client: principal?.clientId,
+    decision: decision(call),
+    grants: principal?.grants,
+    id: call.id,
+    kind: 'intent',
+    peer: call.caller.peer,
+    policy: call.policy,
+    session: session?.id,
+    session_calls: session?.calls,
+    subject: principal?.subject,
+    tenant: principal?.tenant,
+    time: timeOf(now),
+    token: token(call),
+    v: 1,
+  }
+}
+
+function outcomeRecord(
+  call: GrowingCall,
+  outcome: Outcome,
+  now: number,
+  args: Payload | undefined,
+  result: Payload | undefined,
+): OutcomeRecord {
+  const { principal, session } = call
+  const answer = outcome.kind === 'answered' ? outcome.answer : undefined
+  const refusal = outcome.kind === 'answered' ? undefined : outcome.refusal
+  return {
+    actor: principal && { id: principal.actor.id, type: principal.actor.type },
+    answer: answer?.kind,
+    arguments: args,
+    call: target(call),
+    chain: call.chain,
+    client: principal?.clientId,
+    code: refusal?.code,
+    decision: decision(call),
+    grants: principal?.grants,
+    id: call.id,
+    internal: refusal?.internal ? refusal.internal.slice(0, MAX_INTERNAL) : undefined,
+    is_error: answer && (answer.kind === 'error' || answer.value['isError'] === true),
+    kind: 'outcome',
+    ms: now - call.receivedAt,
+    outcome: outcome.kind,
+    peer: call.caller.peer,
+    policy: call.policy,
+    result,
+    session: session?.id,
+    session_calls: session?.calls,
+    subject: principal?.subject,
+    tenant: principal?.tenant,
+    time: timeOf(now),
+    token: token(call),
+    upstream_ms: answer?.upstreamMs,
+    v: 1,
+  }
+}
+
+/** What the call was aimed at. A name that no catalogue knows is not recorded: it is unscreened. */
+function target(call: GrowingCall): RecordedTarget {
+  const kind = call.target?.kind
+  return {
+    class: call.class,
+    digest: call.digest,
+    endpoint: call.caller.endpoint.server ?? '*',
+    era: call.era,
+    method: call.method,
+    prompt: kind === 'prompt' ? call.target?.name : undefined,
+    resource: kind === 'resource' ? call.target?.name : undefined,
+    server: call.target?.server,
+    tool: kind === 'tool' ? call.target?.name : undefined,
+  }
+}
+
+function decision(call: GrowingCall): RecordedDecision | undefined {
+  const decided = call.decision
+  return (
+    decided && {
+      effect: decided.effect,
+      errors: decided.errors.map((error) => ({ message: error.message, rule: error.rule })),
+      facts: call.facts,
+      observed: decided.observed,
+      reason: decided.reason,
+      rules: decided.rules,
+    }
+  )
+}
+
+function token({ principal }: GrowingCall): OutcomeRecord['token'] {
+  return (
+    principal && { exp: principal.token.exp, iss: principal.token.iss, jti_hash: principal.token.jtiHash }
+  )
 }
 
 let lastMs = 0
@@ -91,51 +180,4 @@ function timeOf(ms: number): string {
     lastText = new Date(ms).toISOString()
   }
   return lastText
-}
-
-function targetMembers(target: Target) {
-  if (target.kind === 'tool') return { server: target.server, tool: target.name }
-  if (target.kind === 'prompt') return { server: target.server, prompt: target.name }
-  return { server: target.server, resource: target.name }
-}
-
-/** What every record of a call says, as far as the call grew. A name that no catalogue knows is not recorded: it is unscreened. */
-function base(call: GrowingCall) {
-  const { principal, session, decision } = call
-  return {
-    call: {
-      method: call.method,
-      era: call.era,
-      endpoint: call.caller.endpoint.server ?? '*',
-      ...(call.target === undefined ? {} : targetMembers(call.target)),
-      ...(call.class === undefined ? {} : { class: call.class }),
-      ...(call.digest === undefined ? {} : { digest: call.digest }),
-    },
-    peer: call.caller.peer,
-    ...(principal === undefined
-      ? {}
-      : {
-          actor: { id: principal.actor.id, type: principal.actor.type },
-          subject: principal.subject,
-          tenant: principal.tenant,
-          client: principal.clientId,
-          grants: [...principal.grants],
-          token: { iss: principal.token.iss, jti_hash: principal.token.jtiHash, exp: principal.token.exp },
-        }),
-    ...(session === undefined ? {} : { session: session.id, session_calls: session.calls }),
-    ...(call.chain === undefined ? {} : { chain: call.chain }),
-    ...(decision === undefined
-      ? {}
-      : {
-          decision: {
-            effect: decision.effect,
-            reason: decision.reason,
-            rules: [...decision.rules],
-            observed: [...decision.observed],
-            errors: decision.errors.map((error) => ({ rule: error.rule, message: error.message })),
-            ...(call.facts === undefined ? {} : { facts: call.facts }),
-          },
-        }),
-    ...(call.policy === undefined ? {} : { policy: call.policy }),
-  }
 }

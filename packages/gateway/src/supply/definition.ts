@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto'
+import { canonicalize } from '@callgate/evidence'
+import type { ArgumentCheck } from '../call/call.ts'
+import { type JsonObject, isJsonObject, member } from '../call/json.ts'
+import { SchemaRefused, compileSchema } from '../json-schema/compile.ts'
+import { hiddenCharacters } from './drift.ts'
+
+/** Longest reason that is recorded, in UTF-16 units: it holds member names that the server chose, and must fit a record. */
+const MAX_WHY = 500
+
+/** SHA-256 (hex) of a definition in canonical JSON (RFC 8785): what a pin pins. */
+export function definitionDigest(definition: JsonObject): string {
+  return createHash('sha256').update(canonicalize(definition)).digest('hex')
+}
+
+/** The check of a definition's arguments, or why it cannot be served at all. */
+export function judge(definition: JsonObject): ArgumentCheck | string {
+  const hidden = hiddenCharacters(definition)
+  if (hidden.length > 0) return cut(hidden.slice(0, 3).join(', '))
+  const schema = member(definition, 'inputSchema')
+  if (!isJsonObject(schema)) return 'the tool has no `inputSchema` object'
+  try {
+    return compileSchema(schema)
+  } catch (error) {
+    if (!(error instanceof SchemaRefused)) throw error
+    return cut(`input schema refused at \`${error.pointer}\`: ${error.message}`)
+  }
+}
+
+/** A reason as it may be recorded. */
+export const cut = (why: string): string => (why.length <= MAX_WHY ? why : `${why.slice(0, MAX_WHY)}...`)

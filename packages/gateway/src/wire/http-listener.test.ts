@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, type Socket, connect } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Exchange, createListener, send } from './http-listener.ts'
+
+/** What a host may let pass without reading: requestTimeoutMs and a second. */
+const PATIENCE_MS = 1_100
+
+/** @returns a way to open a socket to it that has asked once */
+async function listening(t: TestContext, serve: (exchange: Exchange) => Promise<void>) {
+  const hosts = new Set<string>()
+  const server = createListener(
+    {
+      host: '127.0.0.1',
+      port: 0,
+      maxConnections: 10,
+      headersTimeoutMs: 100,
+      requestTimeoutMs: 100,
+      idleTimeoutMs: 5_000,
+      maxHeaderBytes: 16_384,
+      maxRequestBytes: 1_024,
+      hosts,
+      origins: new Set(),
+      trustedProxies: [],
+    },
+    { serve, refuse: () => assert.fail('not refused') },
+  )
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  hosts.add(`127.0.0.1:${port}`)
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return async (): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write(`GET /x HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+    return socket
+  }
+}
+
+test('a host that asks and never reads loses its connection, and the answer is let go', async (t) => {
+  const closed: Promise<unknown>[] = []
+  const open = await listening(t, async (exchange) => {
+    closed.push(once(exchange.response, 'close'))
+    send(exchange, 200, [], Buffer.alloc(16 * 1_048_576))
+  })
+  const socket = await open()
+  socket.pause()
+  while (closed.length === 0) await sleep(5)
+  await Promise.all(closed)
+})
+
+test('a host that reads slowly gets the whole answer, and one that waits long for its call does too', async (t) => {
+  const size = 16 * 1_048_576
+  const open = await listening(t, async (exchange) => {
+    await sleep(PATIENCE_MS + 200)
+    send(exchange, 200, [], Buffer.alloc(size))
+  })
+  const socket = await open()
+  let read = 0
+  while (read < size) {
+    const [chunk] = (await once(socket, 'data')) as [Buffer]
+    if (Math.floor(read / 4_194_304) !== Math.floor((read += chunk.length) / 4_194_304)) {
+      socket.pause()
+      await sleep(PATIENCE_MS / 3)
+      socket.resume()
+    }
+  }
+  assert.ok(read > size)
+})
