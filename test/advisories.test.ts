@@ -193,7 +193,7 @@ test('rule 3: principals who call at once with one JSON-RPC id get their own ans
 test('rule 4: the bytes that were checked are the bytes that are sent, in an envelope of ours (CVE-2026-27896)', async () => {
   verifies('wire.rule-4')
   const args = String.raw`{ "text" :"\u0041\/ \ud83d\ude00 é", "n":1.50,	"e":1E2, "nested":{"__proto__":{"a":1},"b":[1,  2]} }`
-  const body = `{"params":{"_meta":{"progressToken":"t","io.modelcontextprotocol/clientInfo":{"name":"evil"},"vendor/kept":1},"evil":1,"arguments":${args},"name":"fix__any"},"id":"x","method":"tools/call","jsonrpc":"2.0"}`
+  const body = `{"params":{"_meta":{"progressToken":"t","io.modelcontextprotocol/clientInfo":{"name":"evil"},"vendor/dropped":1,"baggage":"user=ada","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},"evil":1,"arguments":${args},"name":"fix__any"},"id":"x","method":"tools/call","jsonrpc":"2.0"}`
   const headers = [`Authorization: Bearer ${gate.mint({ subject: 'dora' })}`, JSON_TYPE]
   const answer = await sendRaw(gate.url, requestText(gate.url, 'POST', '/mcp', headers, body))
   assert.equal(answer.status, 200)
@@ -204,7 +204,11 @@ test('rule 4: the bytes that were checked are the bytes that are sent, in an env
     params: { name: string; evil?: unknown; _meta?: Record<string, unknown> }
   }
   assert.deepEqual([sent.params.name, typeof sent.id, sent.params.evil], ['any', 'number', undefined])
-  assert.deepEqual(Object.keys(sent.params._meta ?? {}), ['vendor/kept'])
+  assert.deepEqual(
+    Object.keys(sent.params._meta ?? {}),
+    ['traceparent'],
+    'nothing goes past schema and policy',
+  )
 })
 
 test('rule 4: what two parsers could read differently never arrives', async () => {
@@ -497,7 +501,10 @@ test('a changed definition waits with its diff while the approved one is served,
   assert.match(text, /^CG_CATALOG_DRIFTED: /)
   assert.doesNotMatch(text, /required/)
 
-  assert.match((await cli('servers')).stdout, /changing\.note [0-9a-f]{12,64} incompatible change: .*required/)
+  assert.match(
+    (await cli('servers')).stdout,
+    /changing\.note [0-9a-f]{12,64} incompatible change: .*required/,
+  )
   assert.equal((await cli('servers', 'approve', 'changing', 'nothing')).code, 1)
   const digest = /changing\.note ([0-9a-f]{32}) /.exec((await cli('servers')).stdout)?.[1] ?? ''
   const approve = (digits: string) => cli('servers', 'approve', 'changing', 'note', '--digest', digits)

@@ -49,7 +49,7 @@ export interface ReceivedCall {
   readonly argsBytes: Uint8Array
   /** False when a number in the arguments does not survive parse and stringify by value. */
   readonly exactNumbers: boolean
-  /** `_meta` of the host without the members that belong to the gate. */
+  /** What of the host's `_meta` goes on to the server: its trace context. */
   readonly meta: JsonObject
   /** W3C trace id of the host, when it sent a valid traceparent. */
   readonly traceId: string | undefined

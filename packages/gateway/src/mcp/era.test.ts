@@ -9,6 +9,7 @@ import {
   modernHeaders,
   modernMeta,
   withoutReservedMeta,
+  traceMeta,
 } from './era.ts'
 
 test('each version has one era, an unknown one has none', () => {
@@ -91,5 +92,18 @@ test('what looks wrapped is wrapped again, and wrapped text that is not strict b
     '=?base64?Y Q==?=',
   ]) {
     assert.equal(decodeHeaderValue(bad), undefined, bad)
+  }
+})
+
+test("of a host's `_meta` only a valid trace context goes on, without baggage", () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  assert.deepEqual(traceMeta({ traceparent, tracestate: 'a=b', baggage: 'c=d', 'vendor/x': 1 }), {
+    traceparent,
+    tracestate: 'a=b',
+  })
+  assert.deepEqual(traceMeta({ traceparent, tracestate: 'x'.repeat(513) }), { traceparent })
+  assert.deepEqual(traceMeta({ traceparent, tracestate: 'a=b\n' }), { traceparent })
+  for (const bad of ['00-xyz', 7, `${traceparent} `, 'http://169.254.169.254/']) {
+    assert.deepEqual(traceMeta({ traceparent: bad, tracestate: 'a=b' }), {})
   }
 })

@@ -1,5 +1,5 @@
 import type { Era } from '../call/call.ts'
-import { member, type Json, type JsonObject } from '../call/json.ts'
+import { member, stringMember, type Json, type JsonObject } from '../call/json.ts'
 
 /** Versions with `initialize`, newest first. Source: PROTOCOL.md section 1. */
 export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const
@@ -59,6 +59,24 @@ function isProtocolLabel(label: string | undefined): boolean {
 export function withoutReservedMeta(meta: JsonObject, era: Era): JsonObject {
   return Object.fromEntries(Object.entries(meta).filter(([key]) => !isReservedMetaKey(key, era)))
 }
+
+/**
+ * What of a host's `_meta` goes on to a server: the W3C trace context (SEP-414), and of it no baggage. Everything else there
+ * is outside the tool's schema and policy, so it would be a way around both.
+ */
+export function traceMeta(meta: JsonObject): JsonObject {
+  const traceparent = stringMember(meta, 'traceparent')
+  if (traceparent === undefined || !TRACEPARENT.test(traceparent)) return {}
+  const tracestate = stringMember(meta, 'tracestate')
+  const known = tracestate !== undefined && tracestate.length <= MAX_TRACESTATE && TRACESTATE.test(tracestate)
+  return known ? { traceparent, tracestate } : { traceparent }
+}
+
+/** W3C Trace Context, version 00 and what later versions keep of it. */
+export const TRACEPARENT: RegExp = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
+const TRACESTATE = /^[\x20-\x7e]*$/
+/** Bytes that W3C Trace Context asks everyone to pass on. */
+const MAX_TRACESTATE = 512
 
 /** `_meta` that every modern request must carry: version and capabilities REQUIRED, client info SHOULD. */
 export function modernMeta(clientInfo: JsonObject, capabilities: JsonObject): JsonObject {

@@ -1,8 +1,9 @@
 import type { ReasonCode } from '../call/reason-code.ts'
+import { peerKey } from '../net/peer.ts'
 import type { EvidenceLog } from '../ports/evidence-log.ts'
 
 /** Distinct (peer, code) pairs counted within one second; what is beyond them is counted together. */
-const MAX_PAIRS = 1_000
+const MAX_PAIRS = 100
 
 /**
  * Refusals of rows 0 and 1, counted by (peer, code, second) and recorded once a second.
@@ -21,7 +22,8 @@ export class RefusalCounter {
     this.#newId = newId
   }
 
-  count(peer: string, code: ReasonCode): void {
+  count(address: string, code: ReasonCode): void {
+    const peer = peerKey(address)
     const known = this.#counts.get(`${peer} ${code}`)
     const key = known !== undefined || this.#counts.size < MAX_PAIRS ? `${peer} ${code}` : `* ${code}`
     const entry = known ??

@@ -9,7 +9,7 @@ import {
   MODERN_VERSIONS,
   VERSION_HEADER,
   eraOf,
-  withoutReservedMeta,
+  traceMeta,
 } from '../mcp/era.ts'
 import {
   type HostMessage,
@@ -235,7 +235,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
       args,
       argsBytes: message.argsBytes,
       exactNumbers: message.exactNumbers,
-      meta: withoutReservedMeta(message.meta, spoken.era),
+      meta: traceMeta(message.meta),
       traceId: traceIdOf(message.meta),
       onProgress:
         (typeof progressToken === 'string' || typeof progressToken === 'number') && acceptsEvents(exchange)

@@ -1,4 +1,5 @@
 import { type JsonObject, stringMember } from '../call/json.ts'
+import { TRACEPARENT } from '../mcp/era.ts'
 import { type Exchange, countOf } from './http-listener.ts'
 
 /**
@@ -28,8 +29,6 @@ export function acceptsEvents({ request }: Exchange): boolean {
 
 /** Trace id of a valid W3C traceparent in `_meta` (SEP-414), undefined otherwise. */
 export function traceIdOf(meta: JsonObject): string | undefined {
-  const found = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(
-    stringMember(meta, 'traceparent') ?? '',
-  )?.[1]
+  const found = TRACEPARENT.exec(stringMember(meta, 'traceparent') ?? '')?.[1]
   return found === undefined || /^0+$/.test(found) ? undefined : found
 }

@@ -112,3 +112,29 @@ test('a result with a number that is none in JavaScript is still recorded', asyn
   const record = await records.outcome({ ...authorizedCall(), answer }, { kind: 'answered', answer }, NOW)
   assert.ok(record.kind === 'outcome' && record.result?.bytes === 11 && record.result.scalars === null)
 })
+
+test('a resource stands in a record by its scheme and a keyed hash, a prompt by a hash: a host made both up', async () => {
+  const stood = async (target: RecordedCall['target'], tenant = 'a') => {
+    const call = authorizedCall({ target })
+    const record = await records.outcome(
+      { ...call, principal: { ...call.principal, tenant } },
+      { kind: 'answered', answer: answerOf({}) },
+      NOW,
+    )
+    return record.kind === 'outcome' ? record.call : assert.fail('no outcome')
+  }
+  const uri = 'file:///home/ada/078-05-1120.txt'
+  const resource = (await stood({ server: 'fs', kind: 'resource', name: uri })).resource ?? ''
+  assert.match(resource, /^file:#[0-9a-f]{32}$/)
+  assert.equal((await stood({ server: 'fs', kind: 'resource', name: uri })).resource, resource)
+  assert.notEqual((await stood({ server: 'fs', kind: 'resource', name: uri }, 'b')).resource, resource)
+  assert.match(
+    (await stood({ server: 'fs', kind: 'resource', name: 'no scheme 078-05-1120' })).resource ?? '',
+    /^#[0-9a-f]{32}$/,
+  )
+  assert.match(
+    (await stood({ server: 'fs', kind: 'prompt', name: 'ada@example.com' })).prompt ?? '',
+    /^#[0-9a-f]{32}$/,
+  )
+  assert.equal((await stood({ server: 'fs', kind: 'tool', name: 'read' })).tool, 'read')
+})

@@ -7,6 +7,7 @@ import {
   type RecordedDecision,
   type RecordedTarget,
   keyedBytesRoot,
+  keyedHash,
   keyedRoot,
 } from '@callgate/evidence'
 import type { Answer, AuthorizedCall, GrowingCall, Outcome } from '../../call/call.ts'
@@ -59,23 +60,28 @@ export function createRecords(macKey: MacKey): Records {
 
   return {
     async intent(call, now) {
-      return payloads(call, undefined, (args) => intentRecord(call, now, args))
+      return payloads(call, undefined, (args) => intentRecord(call, now, macKey, args))
     },
     outcome(call, outcome, now) {
       const answer = outcome.kind === 'answered' ? outcome.answer : undefined
-      return payloads(call, answer, (args, result) => outcomeRecord(call, outcome, now, args, result))
+      return payloads(call, answer, (args, result) => outcomeRecord(call, outcome, now, macKey, args, result))
     },
   }
 }
 
 // Members stand in canonical order (RFC 8785), which makes the leaf of a record a fifth as dear; absent ones are undefined.
 
-function intentRecord(call: GrowingCall, now: number, args: Payload | undefined): IntentRecord {
+function intentRecord(
+  call: GrowingCall,
+  now: number,
+  macKey: MacKey,
+  args: Payload | undefined,
+): IntentRecord {
   const { principal, session } = call
   return {
     actor: principal && { id: principal.actor.id, type: principal.actor.type },
     arguments: args,
-    call: target(call),
+    call: target(call, macKey),
     chain: call.chain,
     client: principal?.clientId,
     decision: decision(call),
@@ -98,6 +104,7 @@ function outcomeRecord(
   call: GrowingCall,
   outcome: Outcome,
   now: number,
+  macKey: MacKey,
   args: Payload | undefined,
   result: Payload | undefined,
 ): OutcomeRecord {
@@ -108,7 +115,7 @@ function outcomeRecord(
     actor: principal && { id: principal.actor.id, type: principal.actor.type },
     answer: answer?.kind,
     arguments: args,
-    call: target(call),
+    call: target(call, macKey),
     chain: call.chain,
     client: principal?.clientId,
     code: refusal?.code,
@@ -134,20 +141,29 @@ function outcomeRecord(
   }
 }
 
-/** What the call was aimed at. A name that no catalogue knows is not recorded: it is unscreened. */
-function target(call: GrowingCall): RecordedTarget {
+/**
+ * What the call was aimed at. Tools stand there by the name that the catalogue knows. What a host made up itself, a
+ * resource's URI or a prompt's name, is unscreened: of it the record holds a keyed hash, and the scheme of a URI.
+ */
+function target(call: GrowingCall, macKey: MacKey): RecordedTarget {
   const kind = call.target?.kind
+  const hidden = () => keyedHash(macKey(call.principal?.tenant ?? ''), call.target?.name ?? '').slice(0, 32)
   return {
     class: call.class,
     digest: call.digest,
     endpoint: call.caller.endpoint.server ?? '*',
     era: call.era,
     method: call.method,
-    prompt: kind === 'prompt' ? call.target?.name : undefined,
-    resource: kind === 'resource' ? call.target?.name : undefined,
+    prompt: kind === 'prompt' ? `#${hidden()}` : undefined,
+    resource: kind === 'resource' ? `${schemeOf(call.target?.name ?? '')}#${hidden()}` : undefined,
     server: call.target?.server,
     tool: kind === 'tool' ? call.target?.name : undefined,
   }
+}
+
+/** Scheme of a URI with its colon, as far as it is one that somebody could have registered. */
+function schemeOf(uri: string): string {
+  return /^[a-z][a-z0-9+.-]{0,31}:/i.exec(uri)?.[0] ?? ''
 }
 
 function decision(call: GrowingCall): RecordedDecision | undefined {
