@@ -58,7 +58,12 @@ const SPINE: readonly Proof[] = [
     figure: tests,
   },
   { name: 'bench', command: [NODE, 'scripts/bench.mjs'], minutes: 5, figure: benchFigure },
-  { name: 'hosts', command: [NODE, 'scripts/hosts.mjs', '--minutes', '11'], minutes: 15, figure: hostsFigure },
+  {
+    name: 'hosts',
+    command: [NODE, 'scripts/hosts.mjs', '--minutes', '11'],
+    minutes: 15,
+    figure: hostsFigure,
+  },
 ]
 
 /** Proofs by issue number and by name. */
