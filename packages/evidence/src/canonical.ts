@@ -12,7 +12,7 @@ export const MAX_DEPTH = 64
  *   objects with a prototype of their own, nesting beyond MAX_DEPTH. The message names the member, never the value.
  */
 export function canonicalize(value: unknown): string {
-  // What already stands in canonical order is written natively, at a fifth of the cost: RFC 8785 takes its texts of
+  // What already stands in canonical order is written natively, at less than half of the cost: RFC 8785 takes its texts of
   // strings and numbers from ECMAScript. A writer on a hot path builds its records in that order.
   return isInOrder(value, 0) ? JSON.stringify(value) : text(value, '$', 0)
 }
