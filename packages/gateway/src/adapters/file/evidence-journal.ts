@@ -44,7 +44,6 @@ export class Journal {
     try {
       const file = await this.#open()
       await file.write(bytes, this.#goodBytes)
-      await file.datasync()
       if (!this.#nameDurable) await this.#syncName()
     } catch (error) {
       // After a failed fsync the kernel may hold the pages as clean: they are written again through a new handle.
@@ -75,7 +74,7 @@ export class Journal {
 
   async #open(): Promise<DiskFile> {
     if (this.#file !== undefined) return this.#file
-    const file = await this.#disk.open(join(this.#directory, PENDING), 'keep')
+    const file = await this.#disk.open(join(this.#directory, PENDING), 'durable')
     this.#file = file
     const size = await file.size()
     if (size < this.#goodBytes) {

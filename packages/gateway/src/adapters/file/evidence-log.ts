@@ -42,7 +42,7 @@ export interface EvidenceLogOptions {
 const MAX_BATCH_RECORDS = 1024
 /** A batch of this many records means load; the next one then waits so many milliseconds for company. */
 const BUSY_RECORDS = 4
-const BUSY_PAUSE_MS = 2
+const BUSY_PAUSE_MS = 4
 // Without checkpoints the unsigned records stay in memory: past this many, or bytes, appends are refused.
 const MAX_UNSIGNED_RECORDS = 16_384
 const MAX_UNSIGNED_BYTES = 64 * 1024 * 1024
@@ -52,13 +52,18 @@ export function createEvidenceLog(options: EvidenceLogOptions): EvidenceLog {
   return new FileEvidenceLog(options)
 }
 
-interface Waiting extends NewLeaf {
-  readonly kind: EvidenceRecord['kind']
+interface Waiting {
+  readonly record: EvidenceRecord
   /** Monotonic milliseconds. */
   readonly since: number
   readonly resolve: () => void
   readonly reject: (error: Error) => void
   settled: boolean
+}
+
+/** One of a batch, with its leaf. */
+interface Encoded extends NewLeaf {
+  readonly waiting: Waiting
 }
 
 class FileEvidenceLog implements EvidenceLog {
@@ -126,17 +131,7 @@ class FileEvidenceLog implements EvidenceLog {
         reject(refusal)
         return
       }
-      const leaf = encodeRecord(record)
-      const since = performance.now()
-      this.#queue.push({
-        kind: record.kind,
-        leaf,
-        hash: leafHash(leaf),
-        since,
-        resolve,
-        reject,
-        settled: false,
-      })
+      this.#queue.push({ record, since: performance.now(), resolve, reject, settled: false })
       // Begun in a microtask, so that all appends of one tick share a batch.
       this.#flushing ??= Promise.resolve().then(() => this.#flush())
     })
@@ -186,8 +181,8 @@ class FileEvidenceLog implements EvidenceLog {
   /** Group commit: one write and one fdatasync for all that queued up meanwhile. One at a time. */
   async #flush(): Promise<void> {
     while (this.#queue.length > 0) {
-      const batch = this.#queue.splice(0, MAX_BATCH_RECORDS)
-      await this.#flushBatch(batch)
+      const batch = encoded(this.#queue.splice(0, MAX_BATCH_RECORDS))
+      if (batch.length > 0) await this.#flushBatch(batch)
       // Under load the next batch may grow a little: a sync costs as much for one record as for a hundred.
       if (batch.length >= BUSY_RECORDS) await pause(BUSY_PAUSE_MS)
       await this.#rotateWhenDue()
@@ -205,9 +200,9 @@ class FileEvidenceLog implements EvidenceLog {
     }
   }
 
-  async #flushBatch(batch: readonly Waiting[]): Promise<void> {
+  async #flushBatch(batch: readonly Encoded[]): Promise<void> {
     let expired = false
-    const age = performance.now() - (batch[0]?.since ?? 0)
+    const age = performance.now() - (batch[0]?.waiting.since ?? 0)
     // A disk that hangs must not hang the callers: they are refused in time, whatever the write comes to later.
     const watchdog = setTimeout(
       () => {
@@ -231,7 +226,7 @@ class FileEvidenceLog implements EvidenceLog {
     } finally {
       clearTimeout(watchdog)
     }
-    for (const one of rest) settle(one, one.resolve)
+    for (const { waiting } of rest) settle(waiting, waiting.resolve)
   }
 
   /** @returns the error, undefined when the leaves are durable */
@@ -248,17 +243,18 @@ class FileEvidenceLog implements EvidenceLog {
     return undefined
   }
 
-  #rejectIntents(batch: readonly Waiting[]): readonly Waiting[] {
-    for (const one of batch) {
-      if (one.kind === 'intent') settle(one, () => one.reject(this.#unavailable('a write failed')))
+  #rejectIntents(batch: readonly Encoded[]): readonly Encoded[] {
+    for (const { waiting } of batch) {
+      if (waiting.record.kind === 'intent')
+        settle(waiting, () => waiting.reject(this.#unavailable('a write failed')))
     }
-    return batch.filter((one) => !one.settled)
+    return batch.filter(({ waiting }) => !waiting.settled)
   }
 
   /** The last append failed: all that wait are refused, and everything until the probe gets a record through. */
-  #rejectAll(batch: readonly Waiting[]): void {
+  #rejectAll(batch: readonly Encoded[]): void {
     this.#health = 'down'
-    for (const one of [...batch, ...this.#queue.splice(0)]) {
+    for (const one of [...batch.map(({ waiting }) => waiting), ...this.#queue.splice(0)]) {
       if (one.settled) continue
       this.#rejected++
       settle(one, () => one.reject(this.#unavailable('a record could not be made durable in time')))
@@ -381,6 +377,20 @@ class FileEvidenceLog implements EvidenceLog {
 
 function own(directory: string, onLost: () => void): Promise<Owner> {
   return ownDirectory(directory, { onLost })
+}
+
+/** Leaves of a batch, made in a row: spread over the calls they cost twice as much. What has no leaf is refused alone. */
+function encoded(batch: readonly Waiting[]): Encoded[] {
+  const leaves: Encoded[] = []
+  for (const waiting of batch) {
+    try {
+      const leaf = encodeRecord(waiting.record)
+      leaves.push({ waiting, leaf, hash: leafHash(leaf) })
+    } catch (error) {
+      settle(waiting, () => waiting.reject(error instanceof Error ? error : new TypeError(String(error))))
+    }
+  }
+  return leaves
 }
 
 function settle(one: Waiting, how: () => void): void {

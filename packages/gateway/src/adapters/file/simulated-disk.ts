@@ -107,7 +107,7 @@ export class SimulatedDisk implements Disk {
     return files
   }
 
-  open(path: string, mode: 'keep' | 'replace'): Promise<DiskFile> {
+  open(path: string, mode: 'durable' | 'replace'): Promise<DiskFile> {
     return this.#operation('open', path, () => {
       const found = this.#names.get(path)
       if (found === 'directory') throw systemError('EISDIR')
@@ -117,29 +117,32 @@ export class SimulatedDisk implements Disk {
         this.#rename([[path, inode]])
       }
       if (mode === 'replace') truncate(inode, 0)
-      return this.#file(path, inode)
+      return this.#file(path, inode, mode === 'durable')
     })
   }
 
-  #file(path: string, inode: Inode): DiskFile {
+  #file(path: string, inode: Inode, durable: boolean): DiskFile {
+    const write = (bytes: Buffer, position: number): Promise<void> =>
+      this.#operation('write', path, () => {
+        const room = this.capacity === Infinity ? Infinity : this.capacity - this.#used()
+        const grows = position + bytes.length - inode.current.length
+        // A full disk takes what fits: the next reader finds half a frame.
+        const taken = grows <= room ? bytes : bytes.subarray(0, Math.max(0, bytes.length - (grows - room)))
+        patch(inode, position, Buffer.from(taken))
+        if (taken.length < bytes.length) throw systemError('ENOSPC')
+      })
+    const datasync = (): Promise<void> =>
+      this.#operation('datasync', path, () => {
+        this.syncs++
+        if (this.options.syncs === false) return
+        inode.durable = inode.current
+        inode.unsynced = []
+      })
     return {
       size: () => this.#operation('size', path, () => inode.current.length),
-      write: (bytes, position) =>
-        this.#operation('write', path, () => {
-          const room = this.capacity === Infinity ? Infinity : this.capacity - this.#used()
-          const grows = position + bytes.length - inode.current.length
-          // A full disk takes what fits: the next reader finds half a frame.
-          const taken = grows <= room ? bytes : bytes.subarray(0, Math.max(0, bytes.length - (grows - room)))
-          write(inode, position, Buffer.from(taken))
-          if (taken.length < bytes.length) throw systemError('ENOSPC')
-        }),
-      datasync: () =>
-        this.#operation('datasync', path, () => {
-          this.syncs++
-          if (this.options.syncs === false) return
-          inode.durable = inode.current
-          inode.unsynced = []
-        }),
+      // What O_DSYNC does inside the kernel: the power may go between the two.
+      write: durable ? (bytes, position) => write(bytes, position).then(datasync) : write,
+      datasync,
       truncate: (size) => this.#operation('truncate', path, () => truncate(inode, size)),
       close: () => this.#operation('close', path, () => undefined),
     }
@@ -244,7 +247,7 @@ function apply(names: Map<string, Entry>, change: NameChange): void {
   }
 }
 
-function write(inode: Inode, at: number, bytes: Buffer): void {
+function patch(inode: Inode, at: number, bytes: Buffer): void {
   inode.unsynced.push({ at, bytes })
   inode.current = patched(inode.current, at, bytes)
 }
