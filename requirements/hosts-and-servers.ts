@@ -1,4 +1,107 @@
 import type { Requirement } from './requirement.ts'
 
 /** What is promised to every host and every server: both protocol eras, the bridge between them, real counterparts. */
-export const hostsAndServers = {} as const satisfies Record<string, Requirement>
+export const hostsAndServers = {
+  'bridge.sealed-state': {
+    source:
+      'ARCHITECTURE.md section 4, KeyRing; MCP 2026-07-28, basic/patterns/mrtr, server requirements 4 and 5',
+    behaviour:
+      'what the gate seals opens for its purpose and binding alone: every changed, cut, mixed or foreign text, and one of a key that has ended, opens to nothing',
+  },
+  'bridge.key-rotation': {
+    source: 'ARCHITECTURE.md section 4, KeyRing',
+    behaviour:
+      'a rotated seal key is taken by a running gate, the older one opens what it sealed until the longest life has passed, and a revoked one opens nothing',
+  },
+  'hosts.profiles': {
+    source: 'PROTOCOL.md section 5; playbook Play 9, hosts',
+    behaviour:
+      'what is known of each host is data with its source, read by `install`, by tests and by docs/hosts.md',
+  },
+  'hosts.names-fit': {
+    source: 'PROTOCOL.md section 5, consequences for the gateway',
+    behaviour:
+      'every tool name that the gate shows fits every host together with the entry of the gate, in length and in letters',
+  },
+  'cli.install': {
+    source: 'the promise to every host and every server',
+    behaviour:
+      "`callgate install` shows a diff without secrets, then puts a host's servers behind the gate and one line of the gate in their place; every other setting survives byte for byte, and what cannot be carried stays with its reason",
+  },
+  'cli.install-undo': {
+    source: 'the promise to every host and every server',
+    behaviour:
+      '`callgate install --undo` restores the file byte for byte; a file that changed since keeps its changes and gets its servers back',
+  },
+  'cli.install-policy': {
+    source: 'ARCHITECTURE.md section 3, Observe',
+    behaviour:
+      'servers brought by `install` may be read from, with --observe all of them while a rule records what it would deny; no rule that was there is touched',
+  },
+  'bridge.param-headers': {
+    source: 'MCP 2026-07-28, basic/transports/streamable-http, custom headers from tool parameters; SEP-2243',
+    behaviour:
+      'parameters with x-mcp-header are repeated in Mcp-Param headers, coded as the specification says; a missing, repeated, wrong or undecodable one is refused, an annotation against the rules makes the tool invalid',
+  },
+  'bridge.capability-rule': {
+    source:
+      'ARCHITECTURE.md section 2; MCP 2026-07-28, basic/patterns/mrtr, server requirement 6; SECURITY.md 3.1 #21',
+    behaviour:
+      'a server is told of what the host declared and the operator grants, and a question beyond that is refused; roots are answered by the operator alone',
+  },
+  'bridge.questions': {
+    source: 'MCP 2025-06-18, 2025-11-25 and 2026-07-28, client/elicitation and client/sampling',
+    behaviour:
+      'a question of a server and its answer say the same in each protocol version that can carry them, and one that a version cannot carry is refused',
+  },
+  'bridge.mrtr': {
+    source: 'MCP 2026-07-28, basic/patterns/mrtr',
+    behaviour:
+      'a result that asks for input is read strictly and within caps, answers are laid beside their questions, and open questions are asked again',
+  },
+  'bridge.parked-state': {
+    source: 'ARCHITECTURE.md section 4; MCP 2026-07-28, basic/patterns/mrtr, server requirement 5',
+    behaviour:
+      'the state of a parked call names node, call, principal, request and expiry, and fits no other principal, no other request and no later time',
+  },
+  'hosts.real': {
+    source: 'PROTOCOL.md sections 4 and 5',
+    behaviour:
+      'Claude Code, Cline and Continue list and call tools of a stdio server and of an HTTP server over both transports; a policy denial reaches the model as a tool error, and the server stays',
+  },
+  'hosts.mcp-remote': {
+    source: 'the promise to every host and every server',
+    behaviour:
+      'mcp-remote before the gate lists, calls, and passes a policy denial on as a result of the tool',
+  },
+  'cli.first-ten-minutes': {
+    source: 'the promise to every host and every server',
+    behaviour:
+      'from a clone to a host behind the gate, the first denied call explained and the first policy in force: at most 8 commands, no file edited by hand, run as the README has them',
+  },
+  'cli.policy-new': {
+    source: 'the promise to every host and every server',
+    behaviour:
+      '`callgate policy new --from ID` writes for a recorded call a rule as narrow as the call and a golden file with its near misses, which fails without the rule and with a wider one; a running gate has the rule in force before the command ends',
+  },
+  'cli.policy-new-arguments': {
+    source: 'ARCHITECTURE.md section 2, nothing unscreened is recorded',
+    behaviour:
+      'a drafted rule is bound to argument values only when they are given again and fit the keyed root in the record',
+  },
+  'cli.policy-new-refusals': {
+    source: 'the promise to every host and every server',
+    behaviour:
+      'of a call that no rule can change `policy new` writes nothing and names the stage that ended it, with what to do there',
+  },
+  'bridge.aggregated-names': {
+    source: 'ARCHITECTURE.md section 3, Names',
+    behaviour:
+      'on the aggregated endpoint resources and prompts carry their server, in lists, reads, results and notifications',
+  },
+  'bridge.answers': {
+    source: 'MCP 2025-11-25, basic/transports; ARCHITECTURE.md section 4, parked calls',
+    behaviour:
+      "a server's question reaches its host in the host's era, and its answer is taken from the session that was asked and nobody else",
+  },
+} as const satisfies Record<string, Requirement>

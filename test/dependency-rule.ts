@@ -23,8 +23,8 @@ const CHAIN: readonly (readonly string[])[] = [
   ['call'],
 ]
 
-/** wire, stages, adapters/upstream -> mcp -> errors, call */
-const KNOWS_MCP = new Set(['wire', 'stages', 'adapters/upstream'])
+/** wire, stages, supply (design/0003), adapters/upstream -> mcp -> errors, call */
+const KNOWS_MCP = new Set(['wire', 'stages', 'supply', 'adapters/upstream'])
 const MCP = ['errors', 'call']
 
 /** adapters, telemetry, detections, response, supply, issuer, config -> these */
@@ -45,7 +45,7 @@ const FRONT_ROOMS = new Set(['control', 'cli'])
 const NOT_FROM_FRONT = new Set(['adapters', 'adapters/upstream', 'wire', 'main', 'docs'])
 
 /** docs.ts writes the generated pages; nothing of a running gate imports it. */
-const DOCS = ['errors', 'config']
+const DOCS = ['cli', 'errors', 'config']
 
 /** These rooms compute and do nothing else: no files, no sockets, no processes, no clients. */
 const PURE = new Set(['call', 'errors', 'mcp', 'json-schema', 'net', 'text', 'ports'])

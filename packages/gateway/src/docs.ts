@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { coveragePage, findCitations } from '../../../requirements/coverage.ts'
 import { requirements } from '../../../requirements/index.ts'
+import { hostsPage } from './cli/install-page.ts'
 import { configPage } from './config/page.ts'
 import { configSchema } from './config/schema.ts'
 import { errorsPage } from './errors/page.ts'
@@ -29,6 +30,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['docs/errors.md', errorsPage()],
     ['docs/config.md', configPage()],
     ['docs/callgate.schema.json', `${JSON.stringify(configSchema(), null, 2)}\n`],
+    ['docs/hosts.md', hostsPage()],
     ['docs/coverage.md', coveragePage(requirements, findCitations(ROOT))],
     ['deps.txt', `${runtimeTree(lock.packages).join('\n')}\n`],
   ])

@@ -121,7 +121,8 @@ export async function policyEval(
   for (const { rule, message } of found.errors) print(`  error in ${rule}: ${message}`)
 }
 
-function callFile(path: string): unknown {
+/** The JSON of a call file. @throws CommandFailed when it cannot be read as such */
+export function callFile(path: string): unknown {
   let bytes: Buffer
   try {
     bytes = readFileSync(path)

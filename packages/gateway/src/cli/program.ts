@@ -96,6 +96,26 @@ export function createProgram(world: World, version: string): Command {
     .addHelpText('after', '\nExample: callgate policy eval --policy policy.yaml --call call.json --json')
     .action(async (options) => (await import('./policy.ts')).policyEval(world, options))
 
+  policy
+    .command('new')
+    .description(
+      'draft a rule and its test from a recorded call: allow what was denied, for that caller alone',
+    )
+    .requiredOption('--from <id>', 'evidence id, as a refusal names it')
+    .option('--decision <effect>', 'allow, or deny for a call that was allowed', 'allow')
+    .option('--rule <id>', 'id of the rule; default: made of decision, tool and actor')
+    .option(
+      '--args <file>',
+      'the call again with its arguments, as for `policy eval`; held against the record',
+    )
+    .option('--pin <path...>', 'bind the rule to the value of an argument, such as args.path; needs --args')
+    .option('--out <file>', 'policy file to write to, listed in the configuration; default: its first one')
+    .option('--dry-run', 'print the diff and write nothing')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate policy new --from 01M82G7AVHZFQRPDSCV397TV66')
+    .action(async (options) => (await import('./policy-new.ts')).policyNew(world, options))
+
   const token = program.command('token').description('tokens of the development issuer')
   token
     .command('mint')
@@ -150,6 +170,41 @@ export function createProgram(world: World, version: string): Command {
     .option('--token-life <seconds>', 'life of each token, from 5 to 600', '300')
     .addHelpText('after', '\nExample: claude mcp add callgate -- callgate connect --state /var/lib/callgate')
     .action(async (options) => (await import('./connect.ts')).connect(world, options))
+
+  program
+    .command('install')
+    .description(
+      "put a host's MCP servers behind the gate, and the gate in their place; shows the diff first",
+    )
+    .option('--host <host>', 'claude-code, claude-desktop, vscode, cursor, cline or continue')
+    .option('--all', 'every host that has a configuration here')
+    .option('--observe', 'allow what the new servers did before, and record what the policy would deny')
+    .option('--undo', 'put back what the host had before')
+    .option('--config <file>', "the host's configuration, in place of the usual ones")
+    .option('--gate <file>', 'callgate.yaml, which is made when it is not there; default: the usual places')
+    .option('--yes', 'do not ask')
+    .option('--dry-run', 'show the diff and write nothing')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate install --host claude-code --observe')
+    .action(async (options) => (await import('./install.ts')).install(world, options))
+
+  const keys = program.command('keys').description('the keys that seal sessions and parked calls')
+  keys
+    .command('list', { isDefault: true })
+    .description('list the keys, the current one first; never the keys themselves')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate keys list')
+    .action(async (options) => (await import('./keys.ts')).keysList(world, options))
+  keys
+    .command('rotate')
+    .description('make a new current key; older ones open what they sealed for 24 hours more')
+    .option(
+      '--revoke',
+      'end all older keys at once, as when somebody may have read them: open sessions and parked calls end',
+    )
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate keys rotate')
+    .action(async (options) => (await import('./keys.ts')).keysRotate(world, options))
 
   const evidence = program.command('evidence').description('the log of record')
   evidence

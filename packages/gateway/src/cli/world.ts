@@ -24,6 +24,14 @@ export interface DevMint {
   }): { token: string; expiresAt: string }
 }
 
+/** A key that seals sessions and parked calls: what may be shown of it. Times in milliseconds since the epoch. */
+export interface SealKeyFacts {
+  readonly kid: string
+  readonly madeAt: number
+  /** When it opens nothing more; undefined for the current key. */
+  readonly until: number | undefined
+}
+
 /** What commands need from rooms that they may not know (ARCHITECTURE.md section 1); main hands it in. */
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -35,6 +43,14 @@ export interface World {
     stateDir: string,
     given: { server: string; tool: string; digest: string; by: string },
   ) => Promise<void>
+  /** Keys in `state/keys`, the current one first. */
+  readonly sealKeys: {
+    readonly names: (directory: string) => Promise<readonly string[]>
+    readonly list: (directory: string) => Promise<readonly SealKeyFacts[]>
+    readonly rotate: (directory: string, now: number, revoke: boolean) => Promise<readonly SealKeyFacts[]>
+  }
+  /** Keys of the keyed hashes in records, by tenant. */
+  readonly macKeys: (stateDir: string) => Promise<(tenant: string) => Buffer>
   /** Relays stdio of this process to the gate until the host closes it. */
   readonly relay: (url: string, tokenFor: () => string) => Promise<void>
 }
