@@ -105,7 +105,6 @@ test('rule 1: no header makes the caller another one or the server another one (
     'x-rewrite-url',
     'x-http-method-override',
     'x-tenant-id',
-    'mcp-session-id',
     'mcp-name',
     'mcp-method',
     'forwarded',
@@ -123,6 +122,13 @@ test('rule 1: no header makes the caller another one or the server another one (
     texts.push((resultOf(answer)['content'] as { text: string }[])[0]?.text)
   }
   assert.equal(new Set(texts).size, 1)
+  // A session id is no name either: what the gate did not seal for this caller is refused.
+  const foreign = {
+    authorization: `Bearer ${token}`,
+    'content-type': 'application/json',
+    'mcp-session-id': 'other',
+  }
+  assert.equal((await gate.http('POST', '/mcp', foreign, body)).status, 404)
   const outcomes = (await gate.records()).flatMap(({ record }) => (record.kind === 'outcome' ? [record] : []))
   const told = outcomes
     .slice(-names.length)

@@ -5,10 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import type { OutcomeRecord } from '@callgate/evidence'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
-import { KINDS, type Kind, type SomeClient, type Way } from './harness/clients.ts'
+import { KINDS, type Kind, type SomeClient, type Way, reach } from './harness/clients.ts'
 import { ROOT, TestGate, serverProgram } from './harness/gate.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'callgate-clients-'))
@@ -195,35 +194,42 @@ test('`callgate connect --server` reads resources and gets prompts of one server
   await using(modern, 'stdio', 'everything', readsAndGets)
 })
 
-test('the Inspector lists the tools and calls one', async () => {
-  verifies('spine.clients')
-  const launcher = join(
-    ROOT,
-    'node_modules',
-    '@modelcontextprotocol',
-    'inspector',
-    'clients',
-    'launcher',
-    'build',
-    'index.js',
-  )
-  const inspect = async (...args: string[]) => {
-    const header = `Authorization: Bearer ${gate.mint()}`
-    const argv = [launcher, '--cli', `${gate.url}/mcp`, '--transport', 'http', '--header', header, ...args]
-    const { stdout } = await promisify(execFile)(process.execPath, argv, { timeout: 20_000 })
-    return stdout
-  }
-  assert.match(await inspect('--method', 'tools/list'), /"fs__read_text_file"/)
-  const read = await inspect(
-    '--method',
-    'tools/call',
-    '--tool-name',
-    'fs__read_text_file',
-    '--tool-arg',
-    `path=${hello}`,
-  )
-  assert.match(read, /hello from the disk/)
-})
+for (const way of ['http', 'stdio'] as const) {
+  test(`the Inspector lists the tools over ${way}, calls one, and shows a denial as a result`, async () => {
+    verifies('spine.clients')
+    const listed = await inspect(way, '--method', 'tools/list')
+    assert.equal(listed.code, 0)
+    assert.match(listed.stdout, /"fs__read_text_file"/)
+    assert.doesNotMatch(listed.stdout, /"fs__write_file"/, 'what no rule allows is hidden')
+    const call = ['--method', 'tools/call', '--tool-name']
+    const read = await inspect(way, ...call, 'fs__read_text_file', '--tool-arg', `path=${hello}`)
+    assert.equal(read.code, 0)
+    assert.match(read.stdout, /hello from the disk/)
+    const weather = 'everything__get-structured-content'
+    const denied = await inspect(way, ...call, weather, '--tool-arg', 'location=Chicago')
+    assert.equal(denied.code, 5, 'its own code for a tool that says it failed')
+    assert.match(denied.stdout, /"text": "CG_POLICY_DENIED: /)
+    assert.match(denied.stdout, /"isError": true/)
+  })
+}
+
+/** One run of the Inspector's command line. */
+function inspect(way: Way, ...method: string[]): Promise<{ code: unknown; stdout: string }> {
+  const clients = join(ROOT, 'node_modules', '@modelcontextprotocol', 'inspector', 'clients')
+  const { url, command, args } = reach(gate, undefined)
+  const target =
+    way === 'http'
+      ? [url.href, '--transport', 'http', '--header', `Authorization: Bearer ${gate.mint()}`]
+      : [command, ...args]
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [join(clients, 'launcher', 'build', 'index.js'), '--cli', ...target, ...method],
+      { timeout: 20_000 },
+      (error, stdout) => resolve({ code: error === null ? 0 : error.code, stdout }),
+    )
+  })
+}
 
 test('the records of all these clients verify', async () => {
   const { ok, problems } = await gate.verify()

@@ -271,7 +271,7 @@ for (const version of ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']) 
     const answer = await legacy(initialize(version))
     assert.equal(answer.status, 200)
     assert.equal(resultOf(answer)['protocolVersion'], version)
-    assert.equal(answer.headers['mcp-session-id'], undefined)
+    assert.match(String(answer.headers['mcp-session-id']), /^[\x21-\x7e]{1,1024}$/)
   })
 }
 
@@ -302,7 +302,7 @@ test('initialize without a version is refused, and the error answers its id', as
 
 test('a legacy call needs no version header, and takes any legacy one', async () => {
   verifies('mcp.legacy')
-  for (const headers of [{}, { 'mcp-protocol-version': '2025-03-26' }, { 'mcp-session-id': 'made-up' }]) {
+  for (const headers of [{}, { 'mcp-protocol-version': '2025-03-26' }]) {
     const answer = await legacy({ id: 1, method: 'tools/list' }, headers)
     assert.equal(answer.status, 200)
     assert.ok(Array.isArray(resultOf(answer)['tools']))
@@ -326,7 +326,7 @@ test('a legacy call with a version that nobody speaks is refused with -32022 and
 test('a legacy host meets an unknown method as a plain error, a modern one as 404', async () => {
   verifies('mcp.legacy')
   verifies('mcp.modern')
-  const old = await legacy({ id: 1, method: 'logging/setLevel', params: { level: 'info' } })
+  const old = await legacy({ id: 1, method: 'vendor/thing', params: {} })
   assert.deepEqual([old.status, errorOf(old).code], [200, -32_601])
   const fresh = await modern(gate, 'vendor/thing')
   assert.deepEqual([fresh.status, errorOf(fresh).code], [404, -32_601])
@@ -400,9 +400,12 @@ test('a modern request without client capabilities is refused with -32602', asyn
 })
 
 for (const [name, body] of [
-  ['a batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]'],
-  ['an answer that nobody asked for', '{"jsonrpc":"2.0","id":1,"result":{}}'],
-  ['an error that nobody asked for', '{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}'],
+  ['an empty batch', '[]'],
+  [
+    'an answer with a result and an error',
+    '{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":"x"}}',
+  ],
+  ['an answer without an id', '{"jsonrpc":"2.0","result":{}}'],
   ['a null id', '{"jsonrpc":"2.0","id":null,"method":"ping"}'],
   ['a fractional id', '{"jsonrpc":"2.0","id":1.5,"method":"ping"}'],
   ['another version of JSON-RPC', '{"jsonrpc":"1.0","id":1,"method":"ping"}'],
@@ -416,6 +419,18 @@ for (const [name, body] of [
     assert.deepEqual([answer.status, error.code], [400, -32_600])
   })
 }
+
+test('an answer that nobody asked for is taken and means nothing; a modern host has none to give', async () => {
+  verifies('bridge.answers')
+  for (const body of [
+    '{"jsonrpc":"2.0","id":1,"result":{}}',
+    '{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}',
+  ]) {
+    assert.equal((await send('POST', '/mcp', authorized(), body)).status, 202)
+    const modernHeaders = [...authorized(), 'mcp-protocol-version: 2026-07-28']
+    assert.equal((await send('POST', '/mcp', modernHeaders, body)).status, 400)
+  }
+})
 
 // What a refusal looks like.
 
@@ -516,13 +531,24 @@ test('a resource or prompt that policy does not allow is an error with a code of
   assert.ok('messages' in resultOf(await ask('prompts/get', { name: 'greet' })))
 })
 
-test('resources and prompts are served by server alone', async () => {
+test('on the aggregated endpoint resources and prompts carry their server, in lists, reads and results', async () => {
+  verifies('bridge.aggregated-names')
+  const listed = async (method: string, member: string): Promise<object[]> =>
+    resultOf(await gate.rpc(method, {}))[member] as object[]
+  const resources = (await listed('resources/list', 'resources')) as { uri: string }[]
+  assert.ok(resources.some(({ uri }) => uri === 'fix+note://open'))
+  assert.ok(!resources.some(({ uri }) => uri.includes('secret')), 'what policy hides stays hidden')
+  const prompts = (await listed('prompts/list', 'prompts')) as { name: string }[]
+  assert.ok(prompts.some(({ name }) => name === 'fix__greet'))
+  const read = resultOf(await gate.rpc('resources/read', { uri: 'fix+note://open' }))
+  assert.equal((read['contents'] as { uri: string }[])[0]?.uri, 'fix+note://open')
+  assert.ok('messages' in resultOf(await gate.rpc('prompts/get', { name: 'fix__greet' })))
   for (const [method, params] of [
     ['resources/read', { uri: 'note://open' }],
-    ['resources/list', {}],
+    ['resources/read', { uri: 'nobody+note://open' }],
     ['prompts/get', { name: 'greet' }],
   ] as const) {
-    assert.equal(errorOf(await gate.rpc(method, params)).code, -32_601)
+    assert.match(String(errorOf(await gate.rpc(method, params)).data?.['code']), /^CG_CATALOG_UNKNOWN_/)
   }
 })
 

@@ -6,7 +6,10 @@ import {
 } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
-import { StdioClientTransport as StdioTransportV1 } from '@modelcontextprotocol/sdk/client/stdio.js'
+import {
+  StdioClientTransport as StdioTransportV1,
+  type StdioServerParameters,
+} from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport as HttpTransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ROOT, type TestGate } from './gate.ts'
 
@@ -54,11 +57,18 @@ export const KINDS: readonly Kind[] = [
   { name: 'SDK v2 pinned', era: 'modern', connect: v2({ pin: '2026-07-28' }) },
 ]
 
-async function connectV1(gate: TestGate, way: Way, server?: string): Promise<SomeClient> {
+function connectV1(gate: TestGate, way: Way, server?: string): Promise<SomeClient> {
   const { url, requestInit, command, args } = reach(gate, server)
+  return way === 'http' ? runV1(new HttpTransportV1(url, { requestInit })) : connectThrough({ command, args })
+}
+
+/** A client of SDK v1 that starts any program which speaks MCP on stdio, such as another gateway. */
+export function connectThrough(program: StdioServerParameters): Promise<SomeClient> {
+  return runV1(new StdioTransportV1(program))
+}
+
+async function runV1(transport: HttpTransportV1 | StdioTransportV1): Promise<SomeClient> {
   const client = new ClientV1(INFO)
-  const transport =
-    way === 'http' ? new HttpTransportV1(url, { requestInit }) : new StdioTransportV1({ command, args })
   await client.connect(transport)
   return {
     era: 'legacy',
@@ -97,7 +107,7 @@ function v2(mode: VersionNegotiationMode) {
 }
 
 /** Both ways to one endpoint of a gate. */
-function reach(gate: TestGate, server: string | undefined) {
+export function reach(gate: TestGate, server: string | undefined) {
   const path = server === undefined ? '/mcp' : `/mcp/${server}`
   return {
     url: new URL(gate.url + path),

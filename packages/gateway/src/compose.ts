@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { createApprovals } from './adapters/file/approvals.ts'
+import { openKeyRing } from './adapters/file/key-ring.ts'
 import { loadEvidenceKey } from './adapters/file/evidence-key.ts'
 import { createEvidenceLog } from './adapters/file/evidence-log.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
@@ -20,14 +21,17 @@ import type { RunningGate } from './cli/world.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
+import { declaredUpstream } from './mcp/bridge-capabilities.ts'
 import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
+import { Listeners } from './pipeline/listeners.ts'
 import { RefusalCounter } from './pipeline/refusal-counter.ts'
 import { createRunner } from './pipeline/runner.ts'
 import { createCatalogStage } from './stages/catalog/catalog.ts'
 import { createResolver } from './stages/catalog/resolver.ts'
 import { createForwardStage } from './stages/forward/forward.ts'
+import { createRequestStates } from './stages/forward/request-state.ts'
 import { createIdentity } from './stages/identity/identity.ts'
 import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
 import { createRecordStage } from './stages/record/record.ts'
@@ -35,6 +39,7 @@ import { createRecords } from './stages/record/records.ts'
 import { createSchemaStage } from './stages/schema/schema.ts'
 import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
+import type { CatalogServer } from './ports/catalog.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
 import { createRoutes } from './wire/routes.ts'
@@ -105,9 +110,21 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   )
 
   const upstream = createUpstream({ servers: upstreamServers(config), version })
+  const keyRing = await openKeyRing(join(state, 'keys'), {
+    onProblem: (problem) => sayOnce('keys.problem', problem),
+    onRotated: (kid) => note('keys.rotated', { kid }),
+  })
+  const states = createRequestStates(keyRing, now)
+  const declared = (server: string, host: JsonObject): JsonObject =>
+    declaredUpstream(host, config.servers[server]?.clientCapabilities ?? [])
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
   const policySigns = await signsOf(config.policy.files)
   const policy = await PolicyHolder.open(config.policy.files, macKey)
+  const listeners = new Listeners({
+    upstream,
+    declared,
+    server: (id): CatalogServer | undefined => catalog.server(id),
+  })
   const catalog = new ServerCatalog({
     policies: new Map(
       Object.entries(config.servers).map(([id, server]) => [
@@ -120,6 +137,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     onEvent: ({ event, ...detail }) => note(event, detail),
     onChange: () => {
       resolver.rebuild()
+      listeners.changed()
       // A rule that does not fit its tool errs on it, so a denying one applies: fail closed, and said aloud.
       for (const misfit of policy.recheck(
         catalog.servers().flatMap((server) => [...server.tools.values()]),
@@ -130,9 +148,12 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   })
   const resolver = createResolver(catalog)
   await catalog.load()
-  const discovery = new Discovery(upstream, catalog, Object.keys(config.servers), (server, why) =>
-    note('server.failed', { server, why }),
-  )
+  const discovery = new Discovery({
+    upstream,
+    catalog,
+    servers: new Map(Object.entries(config.servers).map(([id, server]) => [id, server.listTimeoutMs])),
+    onEvent: ({ event, ...detail }) => note(event, detail),
+  })
 
   const inFlight = new InFlight()
   const refusals = new RefusalCounter(log, now, newCallId)
@@ -144,7 +165,16 @@ export async function startGate(config: GatewayConfig, version: string): Promise
       schema: createSchemaStage(),
       policy: createPolicy(policy),
       record: createRecordStage(log, records, now),
-      forward: createForwardStage(upstream),
+      forward: createForwardStage({
+        upstream,
+        states,
+        declared,
+        roots: (server) => rootsOf(config, server),
+        // A read has no intent of its own: what a server asks on its behalf must not be the first that is known of it.
+        recordQuestion: async (call) => {
+          if (call.recorded === 'outcome-only') await log.append(await records.intent(call, now()))
+        },
+      }),
     }),
     {
       inFlight,
@@ -161,9 +191,13 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     run,
     catalog,
     mayReach: (principal, target, tool) => policy.mayReach(principal, target, tool),
+    mayReachServer: (principal, server) => policy.mayReachServer(principal, server),
+    found: (servers) => discovery.found(servers),
     upstream,
     inFlight,
     refusals,
+    listeners,
+    declared,
     listTimeoutMs: DEFAULT_DEADLINE_MS,
   })
 
@@ -190,6 +224,10 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   const routes = createRoutes({
     endpoint: createMcpEndpoint({
       gate,
+      keys: keyRing,
+      states,
+      learnPrompts: resolver.learnPrompts,
+      promptOf: resolver.promptOf,
       publicUrl,
       maxRequestBytes: listener.maxRequestBytes,
       version,
@@ -212,6 +250,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   const approvals = createApprovals(join(state, 'approvals'))
   const unwatch = watchFiles(config.policy.files, policySigns, LOOK_MS, async () => {
     const problems = await policy.reload()
+    listeners.changed()
     if (problems.length === 0) note('policy.loaded', { digest: policy.digest })
     else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
   })
@@ -232,6 +271,8 @@ export async function startGate(config: GatewayConfig, version: string): Promise
       draining = true
       clearInterval(takeApprovals)
       unwatch()
+      keyRing.close()
+      listeners.close()
       discovery.stop()
       server.close()
       await inFlightAtMost(DRAIN_MS)
@@ -250,13 +291,19 @@ export async function startGate(config: GatewayConfig, version: string): Promise
 }
 
 /** Servers as the adapter takes them: roots as file URIs, and no roots at all where the operator named none. */
-function upstreamServers({ servers }: GatewayConfig): UpstreamOptions['servers'] {
+function upstreamServers(config: GatewayConfig): UpstreamOptions['servers'] {
   return Object.fromEntries(
-    Object.entries(servers).map(([id, { roots, ...server }]) => [
-      id,
-      roots.length === 0 ? server : { ...server, roots: roots.map((root) => pathToFileURL(root).href) },
-    ]),
+    Object.entries(config.servers).map(([id, server]) => {
+      const { roots: _folders, clientCapabilities: _granted, ...own } = server
+      const roots = rootsOf(config, id)
+      return [id, roots === undefined ? own : { ...own, roots }]
+    }),
   )
+}
+
+function rootsOf({ servers }: GatewayConfig, server: string): readonly string[] | undefined {
+  const roots = servers[server]?.roots ?? []
+  return roots.length === 0 ? undefined : roots.map((root) => pathToFileURL(root).href)
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))

@@ -25,6 +25,17 @@ const world: World = {
     const { createApprovals } = await import('./adapters/file/approvals.ts')
     await createApprovals(join(state, 'approvals')).put({ ...given, at: new Date().toISOString() })
   },
+  sealKeys: {
+    names: async (directory) => (await import('./adapters/file/seal-keys.ts')).namesOfSealKeys(directory),
+    async list(directory) {
+      const { namesOfSealKeys, readSealKeys } = await import('./adapters/file/seal-keys.ts')
+      return readSealKeys(directory, await namesOfSealKeys(directory))
+    },
+    rotate: async (directory, now, revoke) =>
+      (await import('./adapters/file/seal-keys.ts')).rotateSealKeys(directory, now, revoke),
+  },
+  macKeys: async (state) =>
+    (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
   async relay(url, tokenFor) {
     const { createGateClient } = await import('./adapters/gate/client.ts')
     const { relayStdio } = await import('./wire/stdio-relay.ts')

@@ -1,3 +1,4 @@
+import type { HostLink } from './input.ts'
 import type { JsonObject } from './json.ts'
 import type { Judgement, Refusal, Target } from './refusal.ts'
 
@@ -27,6 +28,8 @@ export interface Caller {
   /** Bearer token as received; undefined when there was none. Never recorded, never sent upstream. */
   readonly token: string | undefined
   readonly endpoint: Endpoint
+  /** Session that a legacy session id was given to; undefined: none was sent. The token says who calls, and must agree. */
+  readonly session?: string | undefined
 }
 
 /** Row 0: parsed, unambiguous, not yet trusted in any way. */
@@ -53,8 +56,20 @@ export interface ReceivedCall {
   readonly meta: JsonObject
   /** W3C trace id of the host, when it sent a valid traceparent. */
   readonly traceId: string | undefined
-  /** Told the params of each progress notification; undefined when the host asked for none. */
-  readonly onProgress: ((params: JsonObject) => void) | undefined
+  /** Raw headers of a modern request, names and values in turn; empty for a legacy one, which repeats nothing in them. */
+  readonly headers: readonly string[]
+  /** The host's end of this call. */
+  readonly host: HostLink
+  /** Undefined for a call that begins. */
+  readonly retry: Continuation | undefined
+}
+
+/** How a modern host goes on with a call that was answered by questions (2026-07-28, MRTR). */
+export interface Continuation {
+  /** The host's answers as it gave them; undefined: none. */
+  readonly responses: JsonObject | undefined
+  /** The state that the gate sealed with the questions. */
+  readonly requestState: string
 }
 
 export interface Actor {
@@ -96,6 +111,16 @@ export interface IdentifiedCall extends ReceivedCall {
 /** Checks a value against a tool's pinned schema. */
 export interface ArgumentCheck {
   validate(value: unknown): { pointer: string; keyword: string; expected: string } | null
+  /** Absent: the schema asks for no headers. */
+  readonly headers?: ArgumentHeaders | undefined
+}
+
+/** Arguments that a modern request repeats as `Mcp-Param-*` headers (2026-07-28, SEP-2243). Lists are names and values in turn. */
+export interface ArgumentHeaders {
+  /** What is wrong with the headers that a host sent, without any value; undefined: they say what the arguments say. */
+  check(args: JsonObject, received: readonly string[]): string | undefined
+  /** What the server gets, made from the arguments that were checked. */
+  of(args: JsonObject): readonly string[]
 }
 
 /** Row 2. */

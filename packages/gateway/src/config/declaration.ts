@@ -233,6 +233,13 @@ const serverEntry = z.strictObject({
     .max(64)
     .default([])
     .describe('Folders that the server is told as its roots. Roots of hosts are never passed on.'),
+  clientCapabilities: z
+    .array(z.enum(['elicitation.form', 'elicitation.url', 'sampling', 'sampling.tools', 'sampling.context']))
+    .max(5)
+    .default([])
+    .describe(
+      'What this server may ask of a host that declares it, in the middle of a call. Default: nothing. Roots are the ones below `roots`, never those of the host.',
+    ),
   approve: z
     .enum(['manual', 'first-use'])
     .default('manual')
@@ -240,6 +247,9 @@ const serverEntry = z.strictObject({
       'Who approves tools seen for the first time: a person, or nobody (first-use, refused by --strict).',
     ),
   timeoutMs: duration(60_000, 100, 3_600_000).describe('Milliseconds until a call without an answer ends.'),
+  listTimeoutMs: duration(5_000, 100, 60_000).describe(
+    'Milliseconds that a list of tools waits for this server; it then says that the server is unavailable, and the gate goes on trying.',
+  ),
   tools: z
     .record(word('a tool name, or a glob with `*` and `?`', /^[A-Za-z0-9_./*?-]{1,128}$/), tool)
     .default({})

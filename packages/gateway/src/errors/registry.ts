@@ -183,6 +183,21 @@ export const registry = {
     fix: 'nothing to do: calls in flight are finished first',
     sees: both,
   },
+  CG_WIRE_SESSION: {
+    status: 404,
+    rpc: -31022,
+    publicText: 'the session id is not known, has ended or is not yours; initialize again',
+    fix: 'nothing to do: hosts initialize again by themselves; a host that does not is at fault',
+    sees: both,
+  },
+  CG_WIRE_STATE: {
+    status: 400,
+    rpc: protocolCodes.invalidParams,
+    publicText:
+      'the `requestState` is not one of this call, was used up or is too old; call again without it',
+    fix: 'nothing to do if it is rare; often: a host that changes calls it repeats, or somebody who tries states',
+    sees: both,
+  },
 
   // Row 1: identity. Each is a 401 with a complete challenge, unless said otherwise.
   CG_IDENTITY_MISSING: {
@@ -439,6 +454,21 @@ export const registry = {
   },
 
   // The runner.
+  CG_HOST_UNREACHABLE: {
+    status: 409,
+    rpc: -31650,
+    publicText:
+      'the server asks something that this host cannot be asked; use a host that declares it, or another tool',
+    fix: 'the record names what was asked; `servers.<id>.clientCapabilities` allows it, and the host must declare it',
+    sees: both,
+  },
+  CG_HOST_SILENT: {
+    status: 504,
+    rpc: -31651,
+    publicText: 'the question of the server was not answered in time; call again',
+    fix: 'nothing to do: nobody answered within 5 minutes, or the host went away',
+    sees: both,
+  },
   CG_STAGE_FAILED: {
     status: 500,
     rpc: -31700,

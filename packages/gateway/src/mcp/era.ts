@@ -112,7 +112,6 @@ export function modernHeaders(method: string, head: Readonly<Record<string, Json
 }
 
 const PLAIN_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
-const WRAPPED = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/i
 
 /**
  * A header value that survives HTTP: visible ASCII as it is, everything else (and what looks wrapped) as
@@ -121,14 +120,4 @@ const WRAPPED = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/i
 export function encodeHeaderValue(value: string): string {
   if (PLAIN_VALUE.test(value) && !value.startsWith('=?')) return value
   return `=?base64?${Buffer.from(value, 'utf8').toString('base64')}?=`
-}
-
-/** The value behind encodeHeaderValue; undefined when it is wrapped and not strict base64 over UTF-8. */
-export function decodeHeaderValue(text: string): string | undefined {
-  const wrapped = WRAPPED.exec(text)?.[1]
-  if (wrapped === undefined) return text.toLowerCase().startsWith('=?base64?') ? undefined : text
-  const bytes = Buffer.from(wrapped, 'base64')
-  if (bytes.toString('base64') !== wrapped) return undefined
-  const value = bytes.toString('utf8')
-  return Buffer.from(value, 'utf8').equals(bytes) ? value : undefined
 }

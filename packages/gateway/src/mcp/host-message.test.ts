@@ -2,16 +2,25 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { verifies } from '../testing/verifies.ts'
+import type { ScanOptions } from './json-scan.ts'
 import {
   type HostHeaders,
+  type HostMessage,
   MessageRefused,
   hostScanOptions,
   readHostMessage,
   spokenBy,
 } from './host-message.ts'
 
+/** A message of a host; what is a response fails the test. */
+function readMessage(bytes: Uint8Array, options: ScanOptions): HostMessage {
+  const message = readHostMessage(bytes, options)
+  assert.ok(!('response' in message))
+  return message
+}
+
 const OPTIONS = hostScanOptions(1_048_576)
-const read = (text: string): ReturnType<typeof readHostMessage> => readHostMessage(Buffer.from(text), OPTIONS)
+const read = (text: string): HostMessage => readMessage(Buffer.from(text), OPTIONS)
 const NO_HEADERS: HostHeaders = { protocolVersion: undefined, method: undefined, name: undefined }
 
 function refusalOf(run: () => unknown): MessageRefused {
@@ -50,7 +59,8 @@ for (const [name, text, code, id] of [
   ['a batch', '[]', 'CG_WIRE_ENVELOPE', undefined],
   ['a number', '7', 'CG_WIRE_ENVELOPE', undefined],
   ['an empty body', '', 'CG_WIRE_SYNTAX', undefined],
-  ['an answer', '{"jsonrpc":"2.0","id":5,"result":{}}', 'CG_WIRE_ENVELOPE', 5],
+  ['an answer that is a text', '{"jsonrpc":"2.0","id":5,"result":""}', 'CG_WIRE_ENVELOPE', 5],
+  ['an answer with more', '{"jsonrpc":"2.0","id":5,"result":{},"extra":1}', 'CG_WIRE_ENVELOPE', 5],
   ['a null id', '{"jsonrpc":"2.0","id":null,"method":"ping"}', 'CG_WIRE_ENVELOPE', undefined],
   [
     'an id too long',
@@ -105,7 +115,7 @@ test('whatever bytes come, a message is read or refused, and nothing else is thr
   fc.assert(
     fc.property(fc.oneof(fc.uint8Array(), json, almost), (bytes) => {
       try {
-        spokenBy(readHostMessage(bytes, OPTIONS), NO_HEADERS)
+        spokenBy(readMessage(bytes, OPTIONS), NO_HEADERS)
       } catch (error) {
         assert.ok(error instanceof MessageRefused, `seed ${seed}: ${String(error)}`)
       }
@@ -115,7 +125,7 @@ test('whatever bytes come, a message is read or refused, and nothing else is thr
 })
 
 const META = 'io.modelcontextprotocol'
-const message = (method: string, params: object = {}): ReturnType<typeof readHostMessage> =>
+const message = (method: string, params: object = {}): HostMessage =>
   read(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))
 
 test('the era stands in the body: headers alone make no message modern', () => {

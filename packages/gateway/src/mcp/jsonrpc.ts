@@ -160,23 +160,26 @@ function isError(bytes: Uint8Array): boolean {
 
 /**
  * One request whose envelope is ours and whose `params.arguments` are the given bytes, verbatim.
- * INVARIANT: argsBytes came out of the scanner unchanged (ARCHITECTURE.md section 5, rule 4).
- * @param head members of `params` beside `arguments` and `_meta`
+ * INVARIANT: argsBytes and inputResponses came out of the scanner unchanged, or are our own (ARCHITECTURE.md section 5, rule 4).
+ * @param head members of `params` beside those that this function writes
+ * @param retry members that go on with a call (2026-07-28, MRTR)
  * @throws TypeError when `head` holds a member that this function writes
  */
 export function encodeRequest(
   id: RpcId,
   method: string,
-  head: Readonly<Record<string, string>>,
+  head: JsonObject,
   argsBytes: Uint8Array | undefined,
   meta: JsonObject | undefined,
+  retry?: RetryMembers | undefined,
 ): Buffer {
-  if (Object.hasOwn(head, 'arguments') || Object.hasOwn(head, '_meta')) {
-    throw new TypeError('`head` must not hold `arguments` or `_meta`')
+  for (const written of WRITTEN_MEMBERS) {
+    if (Object.hasOwn(head, written)) throw new TypeError(`\`head\` must not hold \`${written}\``)
   }
   const members = JSON.stringify(head).slice(1, -1)
   const before = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":{${members}`
   const comma = members === '' ? '' : ','
+  if (retry !== undefined) return encodeRetry(before, comma, argsBytes, meta, retry)
   if (argsBytes === undefined) {
     return Buffer.from(
       meta === undefined ? `${before}}}` : `${before}${comma}"_meta":${JSON.stringify(meta)}}}`,
@@ -184,6 +187,37 @@ export function encodeRequest(
   }
   const tail = meta === undefined ? '}}' : `,"_meta":${JSON.stringify(meta)}}}`
   return splice(`${before}${comma}"arguments":`, argsBytes, tail)
+}
+
+const WRITTEN_MEMBERS = ['arguments', '_meta', 'inputResponses', 'requestState'] as const
+
+/** What a second call brings of the first one. */
+interface RetryMembers {
+  /** JSON text. */
+  readonly inputResponses: Uint8Array | undefined
+  readonly requestState: string | undefined
+}
+
+function encodeRetry(
+  before: string,
+  comma: string,
+  argsBytes: Uint8Array | undefined,
+  meta: JsonObject | undefined,
+  { inputResponses, requestState }: RetryMembers,
+): Buffer {
+  const parts: (string | Uint8Array)[] = [before]
+  let separator = comma
+  const add = (key: string, value: string | Uint8Array | undefined): void => {
+    if (value === undefined) return
+    parts.push(`${separator}"${key}":`, value)
+    separator = ','
+  }
+  add('arguments', argsBytes)
+  add('inputResponses', inputResponses)
+  add('requestState', requestState === undefined ? undefined : JSON.stringify(requestState))
+  add('_meta', meta === undefined ? undefined : JSON.stringify(meta))
+  parts.push('}}')
+  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)))
 }
 
 /** One request with params of our own making. */

@@ -35,3 +35,21 @@ export function serverOfWireName(wire: string): string | undefined {
   const end = wire.indexOf(SEPARATOR)
   return end > 0 ? wire.slice(0, end) : undefined
 }
+
+const UI = 'ui://'
+const SERVER_URI = /^([a-z][a-z0-9-]{0,15})\+(.+)$/s
+const SERVER_UI = /^ui:\/\/([a-z][a-z0-9-]{0,15})\/(.+)$/s
+
+/** URI (or URI template) of a server's resource on the aggregated endpoint: `server+uri`, for pages `ui://server/...`. */
+export function wireUri(server: string, uri: string): string {
+  return uri.startsWith(UI) ? `${UI}${server}/${uri.slice(UI.length)}` : `${server}+${uri}`
+}
+
+/** The server and its own URI behind a wire URI, undefined when it names no server. */
+export function serverOfWireUri(wire: string): { readonly server: string; readonly uri: string } | undefined {
+  const ui = SERVER_UI.exec(wire)
+  if (ui?.[1] !== undefined && ui[2] !== undefined) return { server: ui[1], uri: UI + ui[2] }
+  const plain = SERVER_URI.exec(wire)
+  if (plain?.[1] === undefined || plain[2] === undefined) return undefined
+  return { server: plain[1], uri: plain[2] }
+}

@@ -9,6 +9,7 @@ import { verifies } from '../testing/verifies.ts'
 import { createToolList } from '../wire/tool-list.ts'
 import { createGate } from './gate.ts'
 import { InFlight } from './in-flight.ts'
+import { Listeners } from './listeners.ts'
 import { RefusalCounter } from './refusal-counter.ts'
 
 const { principal, session } = identifiedCall()
@@ -23,7 +24,13 @@ function gateOver(
     catalogServer('a', ['x']),
   ]
   const nobody = (): never => assert.fail('not asked')
-  const upstream: Upstream = { request: answer, describe: nobody, onToolsChanged: nobody, close: nobody }
+  const upstream: Upstream = {
+    request: answer,
+    describe: nobody,
+    listen: nobody,
+    onToolsChanged: nobody,
+    close: nobody,
+  }
   return createGate({
     authenticate: () => Promise.resolve(known),
     run: nobody,
@@ -36,6 +43,8 @@ function gateOver(
       () => 0,
       () => 'id',
     ),
+    listeners: new Listeners({ upstream, declared: () => ({}), server: () => undefined }),
+    declared: () => ({}),
     listTimeoutMs: 1_000,
   })
 }
@@ -73,8 +82,8 @@ test('resources, templates and prompts are filtered one by one, and what has no 
         }),
       ),
   )
-  assert.deepEqual(await gate.list(known, 'b', 'resources/list', undefined), {
-    resources: [{ uri: 'open:a' }],
+  assert.deepEqual(await gate.list({ known, server: 'b', capabilities: {} }, 'resources/list'), {
+    items: [{ uri: 'open:a' }],
     nextCursor: 'more',
   })
 })
@@ -86,7 +95,7 @@ test('a list that is none, and a server that is gone, are refused as failures of
     [() => Promise.reject(new UpstreamFailed('timeout', 'late')), 'CG_UPSTREAM_UNAVAILABLE'],
   ] as const) {
     await assert.rejects(
-      gateOver(() => true, answer).list(known, 'b', 'prompts/list', undefined),
+      gateOver(() => true, answer).list({ known, server: 'b', capabilities: {} }, 'prompts/list'),
       (error: unknown) => {
         assert.ok(error instanceof Refusal)
         assert.equal(error.code, code)

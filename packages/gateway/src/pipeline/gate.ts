@@ -1,10 +1,11 @@
-import type { Caller, Principal, ReceivedCall, Session, Target } from '../call/call.ts'
+import type { Answer, Caller, Principal, ReceivedCall, Session, Target } from '../call/call.ts'
 import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import type { ReasonCode } from '../call/reason-code.ts'
 import { Refusal } from '../call/refusal.ts'
-import type { Catalog, CatalogServer, PinnedTool } from '../ports/catalog.ts'
+import type { Catalog, CatalogServer, PinnedTool, UnavailableReason } from '../ports/catalog.ts'
 import { type Upstream, UpstreamFailed } from '../ports/upstream.ts'
 import type { InFlight } from './in-flight.ts'
+import type { Listeners } from './listeners.ts'
 import type { RefusalCounter } from './refusal-counter.ts'
 import type { Ended } from './runner.ts'
 
@@ -16,6 +17,12 @@ export interface Known {
 
 /** Whether any allow rule could let a principal reach a target; a condition on args, url or ctx counts as maybe. */
 export type MayReach = (principal: Principal, target: Target, tool: PinnedTool | undefined) => boolean
+
+/** Where a list of tools goes on: behind this tool, whether it is still there or not. */
+export interface ToolPlace {
+  readonly server: string
+  readonly name: string
+}
 
 /** The methods that list what a server offers beside tools, and the member of the result that holds the list. */
 export const LIST_MEMBERS = {
@@ -32,10 +39,34 @@ export interface GateOptions {
   readonly run: (call: ReceivedCall) => Promise<Ended>
   readonly catalog: Catalog
   readonly mayReach: MayReach
+  /** Whether policy may give a principal any tool of a server of which none is known. */
+  readonly mayReachServer: (principal: Principal, server: string) => boolean
+  /** Waits until servers have listed their tools for the first time, have failed to or took too long. */
+  readonly found: (servers: readonly string[]) => Promise<void>
   readonly upstream: Upstream
   readonly inFlight: InFlight
   readonly refusals: RefusalCounter
+  readonly listeners: Listeners
+  /** Client capabilities that a server is told, of those that a host declared. */
+  readonly declared: (server: string, host: JsonObject) => JsonObject
   readonly listTimeoutMs: number
+}
+
+/** A request of a session that is no call. */
+export interface Asked {
+  readonly known: Known
+  readonly server: string
+  readonly method: string
+  /** Bare names and URIs. */
+  readonly params: JsonObject
+  /** What the host declared. */
+  readonly capabilities: JsonObject
+}
+
+/** A page of a list, with the server's own names. */
+export interface Page {
+  readonly items: readonly JsonObject[]
+  readonly nextCursor: string | undefined
 }
 
 /** What the wire may ask of the gate. */
@@ -44,61 +75,124 @@ export type Gate = ReturnType<typeof createGate>
 export function createGate(options: GateOptions) {
   const { catalog, mayReach, upstream, inFlight, refusals } = options
 
-  /** Tools that a principal may call on an endpoint, in a stable order: what is hidden here is refused there. */
-  function tools(known: Known, server: string | undefined): PinnedTool[] {
-    const servers = server === undefined ? catalog.servers() : [catalog.server(server)]
-    return servers
-      .flatMap((each) => [...(each?.tools.values() ?? [])])
-      .filter((tool) =>
-        mayReach(known.principal, { server: tool.server, kind: 'tool', name: tool.name }, tool),
-      )
+  /** Servers of an endpoint by id, so that a list goes on at its place whatever has come or gone meanwhile. */
+  function serversOf(server: string | undefined): CatalogServer[] {
+    if (server === undefined) return [...catalog.servers()].sort((a, b) => (a.id < b.id ? -1 : 1))
+    const only = catalog.server(server)
+    return only === undefined ? [] : [only]
   }
 
-  /** One page of a server's resources, templates or prompts, without what the principal may not reach. */
-  async function list(
+  const mayCall = ({ principal }: Known, tool: PinnedTool): boolean =>
+    mayReach(principal, { server: tool.server, kind: 'tool', name: tool.name }, tool)
+
+  /** Whether a principal may know of a server: of its tools where they are known, else by what policy says of it. */
+  function mayKnow(known: Known, { id, tools }: CatalogServer): boolean {
+    if (tools.size === 0) return options.mayReachServer(known.principal, id)
+    return [...tools.values()].some((tool) => mayCall(known, tool))
+  }
+
+  /** Tools that a principal may call on an endpoint, in one order, judged as they are taken: what is hidden is refused. */
+  function* tools(known: Known, server: string | undefined, after?: ToolPlace): Iterable<PinnedTool> {
+    for (const each of serversOf(server)) {
+      if (after !== undefined && each.id < after.server) continue
+      for (const tool of each.tools.values()) {
+        if (after?.server === each.id && tool.name <= after.name) continue
+        if (mayCall(known, tool)) yield tool
+      }
+    }
+  }
+
+  /**
+   * Waits for the servers of an endpoint of which nothing is known yet, each at most its list deadline. Approved tools are
+   * known from the start, so nothing waits for their servers; nor does anyone for a server that policy gives him nothing of.
+   */
+  async function toolsFound(known: Known, server: string | undefined): Promise<void> {
+    const unknown = serversOf(server).filter(
+      (each) => each.state === 'starting' && each.tools.size === 0 && each.withheld.size === 0,
+    )
+    const awaited = unknown.filter((each) => mayKnow(known, each))
+    if (awaited.length > 0) await options.found(awaited.map(({ id }) => id))
+  }
+
+  /** Servers of an endpoint that cannot be asked, as far as the principal may know of them. */
+  function unavailable(
     known: Known,
-    server: string,
-    method: ListMethod,
-    cursor: string | undefined,
-  ): Promise<JsonObject> {
-    const { items, kind, key } = LIST_MEMBERS[method]
-    const signal = AbortSignal.timeout(options.listTimeoutMs)
+    server: string | undefined,
+  ): { readonly server: string; readonly reason: UnavailableReason }[] {
+    return serversOf(server).flatMap((each) =>
+      each.unavailable !== undefined && mayKnow(known, each)
+        ? [{ server: each.id, reason: each.unavailable }]
+        : [],
+    )
+  }
+
+  /** One request of a session to a server that is no call: lists, completion, subscriptions. */
+  async function ask(asked: Asked): Promise<Answer> {
+    const { known, server, method, params } = asked
+    const capabilities = options.declared(server, asked.capabilities)
     try {
-      const answer = await upstream.request(
+      return await upstream.request(
         {
           server,
           session: known.session.id,
           method,
-          head: cursor === undefined ? {} : { cursor },
+          head: params,
           argsBytes: undefined,
           meta: {},
-          onProgress: undefined,
+          host: {
+            capabilities,
+            logLevel: undefined,
+            onProgress: undefined,
+            onLog: undefined,
+            ask: unreachable,
+          },
         },
-        signal,
+        AbortSignal.timeout(options.listTimeoutMs),
       )
-      const listed = member(answer.value, items)
-      if (answer.kind === 'error' || !Array.isArray(listed)) {
-        throw new Refusal('CG_UPSTREAM_PROTOCOL', {
-          internal: `\`${server}\` answered ${method} without \`${items}\``,
-        })
-      }
-      const visible = listed.filter((item: unknown) => {
-        const name = isJsonObject(item) ? stringMember(item, key) : undefined
-        return name !== undefined && mayReach(known.principal, { server, kind, name }, undefined)
-      })
-      const next = stringMember(answer.value, 'nextCursor')
-      return { [items]: visible, ...(next === undefined ? {} : { nextCursor: next }) }
     } catch (error) {
       if (!(error instanceof UpstreamFailed)) throw error
       throw new Refusal('CG_UPSTREAM_UNAVAILABLE', { internal: error.message, cause: error })
     }
   }
 
+  /** One page of a server's resources, templates or prompts, without what the principal may not reach. */
+  async function list(
+    asked: Omit<Asked, 'method' | 'params'>,
+    method: ListMethod,
+    cursor?: string,
+  ): Promise<Page> {
+    const { known, server } = asked
+    const { items, kind, key } = LIST_MEMBERS[method]
+    const answer = await ask({ ...asked, method, params: cursor === undefined ? {} : { cursor } })
+    const listed = member(answer.value, items)
+    if (answer.kind === 'error' || !Array.isArray(listed)) {
+      throw new Refusal('CG_UPSTREAM_PROTOCOL', {
+        internal: `\`${server}\` answered ${method} without \`${items}\``,
+      })
+    }
+    const visible = listed.filter((item): item is JsonObject => {
+      const name = isJsonObject(item) ? stringMember(item, key) : undefined
+      return name !== undefined && mayReach(known.principal, { server, kind, name }, undefined)
+    })
+    return { items: visible, nextCursor: stringMember(answer.value, 'nextCursor') }
+  }
+
   return {
     identify: options.authenticate,
-    call: options.run,
+    async call(received: ReceivedCall): Promise<Ended> {
+      const ended = await options.run(received)
+      const { session, target } = ended.call
+      if (session !== undefined && target !== undefined) options.listeners.touch(session.id, target.server)
+      return ended
+    },
     tools,
+    toolsFound,
+    unavailable,
+    ask,
     list,
+    listeners: options.listeners,
+    mayReach: (known: Known, target: Target): boolean => mayReach(known.principal, target, undefined),
+    servers: (): readonly CatalogServer[] => catalog.servers(),
     server: (id: string): CatalogServer | undefined => catalog.server(id),
     /** The host cancelled by message: the call of its own session with this JSON-RPC id. */
     cancel: (session: string, requestId: string | number): boolean => inFlight.cancel(session, requestId),
@@ -106,7 +200,14 @@ export function createGate(options: GateOptions) {
     hostGone(callId: string): void {
       inFlight.abort(callId, new Refusal('CG_CALL_CANCELLED', { internal: 'the host closed the stream' }))
     },
+    /** Lets a call wait for its host instead of its server; returns what ends that. */
+    wait: (callId: string, ms: number): (() => void) => inFlight.wait(callId, ms),
     /** Counts a refusal of row 0 or 1. */
     count: (peer: string, code: ReasonCode): void => refusals.count(peer, code),
   }
+}
+
+/** Nobody can be asked in the middle of a list. */
+function unreachable(): never {
+  throw new Refusal('CG_HOST_UNREACHABLE', { internal: 'only calls may ask their hosts' })
 }

@@ -56,3 +56,39 @@ test('all calls end at once when the gate stops', () => {
   assert.ok(both.every(({ controller }) => controller.signal.aborted))
   assert.equal(inFlight.abort('nothing', new Refusal('CG_CALL_CANCELLED')), false)
 })
+
+test('a call that waits for its host keeps the rest of its time, also when two waits overlap', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  let now = 0
+  const inFlight = new InFlight(() => now)
+  const entry = inFlight.begin(call('a', 's', 1), 1_000)
+  const { signal } = entry.controller
+  const at = (ms: number): boolean => {
+    now = ms
+    t.mock.timers.tick(100)
+    return signal.aborted
+  }
+  const first = inFlight.wait('a', 60_000)
+  now = 5_000
+  const second = inFlight.wait('a', 60_000)
+  first()
+  assert.equal(at(50_000), false, 'the second question is open still')
+  second()
+  assert.equal(at(50_999), false)
+  assert.equal(at(51_001), true, 'a second of life was left, not another minute')
+})
+
+test('a wait that nobody ends has an end of its own, and a call that is gone waits for nothing', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  let now = 0
+  const inFlight = new InFlight(() => now)
+  const { controller } = inFlight.begin(call('a', 's', 1), 1_000)
+  inFlight.wait('a', 5_000)
+  inFlight.wait('nobody', 5_000)()
+  now = 4_999
+  t.mock.timers.tick(100)
+  assert.equal(controller.signal.aborted, false)
+  now = 5_001
+  t.mock.timers.tick(100)
+  assert.equal(controller.signal.aborted, true)
+})

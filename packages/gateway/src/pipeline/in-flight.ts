@@ -11,6 +11,10 @@ export interface Entry {
   /** Monotonic milliseconds. */
   readonly begunAt: number
   deadlineAt: number
+  /** Questions that the call waits for; its time stands still meanwhile. */
+  waits: number
+  /** Milliseconds that were left of its time when the first of them began. */
+  leftMs: number
 }
 
 /** Work in flight: who can be cancelled, and which call is past its time. */
@@ -31,7 +35,8 @@ export class InFlight {
   /** @param lifeMs longest life of the call, in milliseconds from now */
   begin(call: GrowingCall, lifeMs: number): Entry {
     const begunAt = this.#clock()
-    const entry = { call, controller: new AbortController(), begunAt, deadlineAt: begunAt + lifeMs }
+    const deadlineAt = begunAt + lifeMs
+    const entry = { call, controller: new AbortController(), begunAt, deadlineAt, waits: 0, leftMs: 0 }
     this.#entries.set(call.id, entry)
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
     return entry
@@ -58,6 +63,23 @@ export class InFlight {
     if (entry === undefined || found.length > 1) return false
     entry.controller.abort(new Refusal('CG_CALL_CANCELLED', { internal: 'the host cancelled' }))
     return true
+  }
+
+  /**
+   * Lets a call wait for its host instead of its server: what is left of its time is kept for later. Waits may overlap, as
+   * a server may ask two things at once; its time goes on when the last of them has ended.
+   * @param waitMs longest wait, in milliseconds from now
+   * @returns ends the wait; to be called once
+   */
+  wait(id: string, waitMs: number): () => void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return () => undefined
+    const begunAt = this.#clock()
+    if (entry.waits++ === 0) entry.leftMs = entry.deadlineAt - begunAt
+    entry.deadlineAt = begunAt + waitMs
+    return () => {
+      if (--entry.waits === 0) entry.deadlineAt = this.#clock() + entry.leftMs
+    }
   }
 
   /** Ends one call by its call id; false when it is not in flight. */

@@ -164,5 +164,7 @@ function abortReason(signal: AbortSignal): unknown {
 export function outcomeKind(code: ReasonCode): 'refused' | 'failed' | 'cancelled' | 'unknown' {
   if (code === 'CG_CALL_CANCELLED') return 'cancelled'
   if (code === 'CG_UPSTREAM_UNKNOWN_FATE') return 'unknown'
-  return code.startsWith('CG_UPSTREAM_') || code === 'CG_CALL_DEADLINE' ? 'failed' : 'refused'
+  return code.startsWith('CG_UPSTREAM_') || code.startsWith('CG_HOST_') || code === 'CG_CALL_DEADLINE'
+    ? 'failed'
+    : 'refused'
 }

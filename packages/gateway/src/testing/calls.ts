@@ -1,8 +1,19 @@
 import type { EvidenceRecord } from '@callgate/evidence'
 import type { AuthorizedCall, IdentifiedCall, ReceivedCall, ResolvedCall } from '../call/call.ts'
+import type { HostLink } from '../call/input.ts'
 import type { Json, JsonObject } from '../call/json.ts'
+import { Refusal } from '../call/refusal.ts'
 import type { EvidenceHealth, EvidenceLog } from '../ports/evidence-log.ts'
 import type { CatalogServer, PinnedTool } from '../ports/catalog.ts'
+
+/** A host that declared nothing and hears nothing. */
+export const mutedHost: HostLink = {
+  capabilities: {},
+  logLevel: undefined,
+  progress: undefined,
+  log: () => undefined,
+  ask: () => Promise.reject(new Refusal('CG_HOST_UNREACHABLE')),
+}
 
 /** A tools/call as row 0 hands it on. */
 export function receivedCall(change: Partial<ReceivedCall> = {}): ReceivedCall {
@@ -14,6 +25,7 @@ export function receivedCall(change: Partial<ReceivedCall> = {}): ReceivedCall {
       peer: '127.0.0.1',
       token: 'token',
       endpoint: { server: undefined, resource: 'https://gate.example/mcp' },
+      session: undefined,
     },
     requestId: 1,
     era: 'legacy',
@@ -25,7 +37,9 @@ export function receivedCall(change: Partial<ReceivedCall> = {}): ReceivedCall {
     exactNumbers: true,
     meta: {},
     traceId: undefined,
-    onProgress: undefined,
+    headers: [],
+    host: mutedHost,
+    retry: undefined,
     ...change,
   }
 }

@@ -15,6 +15,7 @@ const BEFORE_MESSAGE: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'CG_WIRE_HTTP_METHOD',
   'CG_WIRE_TIMEOUT',
   'CG_WIRE_DRAINING',
+  'CG_WIRE_SESSION',
 ])
 
 /** How a refusal looks on the wire: exactly one of the four shapes of ARCHITECTURE.md "What the caller sees". */
@@ -52,6 +53,8 @@ export interface RefusedContext {
   readonly era: 'legacy' | 'modern' | undefined
   /** Evidence id; undefined for refusals of rows 0 and 1, which are only counted. */
   readonly evidence: string | undefined
+  /** Behind another message of a batch: HTTP has one answer for both, and this one must not take that of the other. */
+  readonly later?: boolean
   /** URL of the protected-resource metadata of the endpoint (RFC 9728), for the challenge. */
   readonly resourceMetadata: string
   /** Extra members of the error's data that the protocol asks for, such as the supported versions. */
@@ -63,7 +66,7 @@ export function refusalToWire(refusal: Refusal, context: RefusedContext): WireRe
   const entry = registry[refusal.code]
   const text = refusal.publicText ?? entry.publicText
   const area = refusal.code.split('_')[1]
-  if (area === 'IDENTITY' || BEFORE_MESSAGE.has(refusal.code))
+  if (context.later !== true && (area === 'IDENTITY' || BEFORE_MESSAGE.has(refusal.code)))
     return httpRefusal(refusal, entry.status, text, context)
   const data: JsonObject = {
     code: refusal.code,
@@ -71,7 +74,12 @@ export function refusalToWire(refusal: Refusal, context: RefusedContext): WireRe
     ...(refusal.retryAfterS === undefined ? {} : { retry_after: refusal.retryAfterS }),
     ...context.data,
   }
-  if (context.method === 'tools/call' && area !== 'WIRE' && refusal.code !== 'CG_CATALOG_UNKNOWN_TOOL') {
+  if (
+    context.method === 'tools/call' &&
+    area !== 'WIRE' &&
+    area !== 'IDENTITY' &&
+    refusal.code !== 'CG_CATALOG_UNKNOWN_TOOL'
+  ) {
     return { shape: 'tool', text: toolText(refusal, text, context.evidence) }
   }
   const status = area === 'WIRE' ? wireStatus(refusal, context) : 200

@@ -15,7 +15,7 @@ export interface Handshake {
 }
 
 /** One request without its address. */
-export type Outgoing = Pick<UpstreamRequest, 'method' | 'head' | 'argsBytes' | 'meta' | 'onProgress'>
+export type Outgoing = Pick<UpstreamRequest, 'method' | 'head' | 'argsBytes' | 'meta' | 'host'>
 
 /** A greeted server, on behalf of one session. Nothing of it is seen by another session, unless `shared`. */
 export interface Connection {

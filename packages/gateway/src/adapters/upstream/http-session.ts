@@ -60,11 +60,11 @@ export async function openLegacySession(
   ): Promise<Answer | 'session lost'> => {
     if (during.aborted) throw abortedBy(during, context.server)
     const post = new Post(endpoint, context, outgoing.method, {
-      onProgress: outgoing.onProgress,
+      onProgress: outgoing.host?.onProgress,
       answerServer: (bytes) => aside(endpoint, context, 'POST', at.headers, bytes),
     })
-    const { method, head, argsBytes, meta, onProgress } = outgoing
-    const all = metaOf(meta, 'legacy', onProgress === undefined ? undefined : post.id, {})
+    const { method, head, argsBytes, meta, host } = outgoing
+    const all = metaOf(meta, 'legacy', host?.onProgress === undefined ? undefined : post.id, {})
     const body = encodeRequest(post.id, method, head, argsBytes, all)
     const lost = (): boolean => post.status === 404 && at.sessionId !== undefined
     // A closed stream is no cancel for a legacy server: it is told first, then dropped.

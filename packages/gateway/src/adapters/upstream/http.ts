@@ -72,7 +72,8 @@ function modernConnection(endpoint: HttpEndpoint, context: ConnectContext, hands
     get alive() {
       return open
     },
-    async request({ method, head, argsBytes, meta, onProgress }, signal) {
+    async request({ method, head, argsBytes, meta, host }, signal) {
+      const onProgress = host?.onProgress
       const post = new Post(endpoint, context, method, { onProgress })
       const all = metaOf(meta, 'modern', onProgress === undefined ? undefined : post.id, own)
       const body = encodeRequest(post.id, method, head, argsBytes, all)

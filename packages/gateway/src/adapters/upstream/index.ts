@@ -143,9 +143,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
   return {
     async request(request, signal) {
-      const { method, head, argsBytes, meta, onProgress } = request
+      const { method, head, argsBytes, meta, host } = request
       return slots.use(slotRequest(request.server, request.session), signal, (connection) =>
-        connection.request({ method, head, argsBytes, meta, onProgress }, signal),
+        connection.request({ method, head, argsBytes, meta, host }, signal),
       )
     },
     async describe(server, signal): Promise<ServerDescription> {
@@ -154,6 +154,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         return { ...connection.handshake, tools }
       })
     },
+    listen: () => Promise.reject(new UpstreamFailed('unavailable', 'listening is being built')),
     onToolsChanged(listener) {
       listeners.push(listener)
     },

@@ -25,7 +25,7 @@ export async function listTools(
         head: cursor === undefined ? {} : { cursor },
         argsBytes: undefined,
         meta: {},
-        onProgress: undefined,
+        host: undefined,
       },
       signal,
     )

@@ -45,7 +45,10 @@ export interface UpstreamLimits {
   readonly maxBytes: number
   /** Deepest JSON of a message. Default 64. */
   readonly maxDepth: number
-  /** Object members in one message. Default 10,000. */
+  /**
+   * Object members in one message. Default 100,000: some 4,000 tools on one page. The worst that so many cost is less than an
+   * array of maxBytes does (SECURITY.md 1.2).
+   */
   readonly maxKeys: number
   /** Child processes of the gate at once. Default 32. */
   readonly maxChildren: number
@@ -70,17 +73,17 @@ export interface UpstreamLimits {
   /** First and longest wait before a failed server is started again, in milliseconds. Defaults 250 and 30,000. */
   readonly backoffMinMs: number
   readonly backoffMaxMs: number
-  /** Pages and tools of one list. Defaults 100 and 1,000. */
+  /** Pages and tools of one list. Defaults 100 and 5,000. */
   readonly maxPages: number
   readonly maxTools: number
-  /** Definitions of one server's tools together, in bytes. Default 1 MiB: each is compiled, pinned and shown to models. */
+  /** Definitions of one server's tools together, in bytes. Default 8 MiB, as one message may have. */
   readonly maxToolsBytes: number
 }
 
 export const DEFAULT_LIMITS: UpstreamLimits = {
   maxBytes: 8 * 1_048_576,
   maxDepth: 64,
-  maxKeys: 10_000,
+  maxKeys: 100_000,
   maxChildren: 32,
   maxHttpSessions: 1_000,
   maxInFlight: 256,
@@ -94,8 +97,8 @@ export const DEFAULT_LIMITS: UpstreamLimits = {
   backoffMinMs: 250,
   backoffMaxMs: 30_000,
   maxPages: 100,
-  maxTools: 1_000,
-  maxToolsBytes: 1_048_576,
+  maxTools: 5_000,
+  maxToolsBytes: 8 * 1_048_576,
 }
 
 /** What createUpstream needs. */

@@ -94,7 +94,7 @@ test('bytes of a result are handed on as they came, arguments reach the server a
     head: { name: 'echo-line' },
     argsBytes: Buffer.from('{"n":1.50,  "x":"\\u0061"}'),
     meta: { 'vendor/x': 1, progressToken: 'host', 'io.modelcontextprotocol/clientInfo': { name: 'host' } },
-    onProgress: undefined,
+    host: undefined,
   }
   const line = textOf(await upstream.request(request, AbortSignal.timeout(PATIENCE_MS)))
   assert.match(

@@ -263,17 +263,17 @@ function connectionOf(link: Link, handshake: Handshake, context: ConnectContext)
     get alive() {
       return link.alive
     },
-    request: ({ method, head, argsBytes, meta, onProgress }, signal) =>
+    request: ({ method, head, argsBytes, meta, host }, signal) =>
       link.call(
         (id) => {
           const all = {
             ...withoutReservedMeta(meta, handshake.era),
-            ...(onProgress === undefined ? {} : { [PROGRESS_TOKEN]: id }),
+            ...(host?.onProgress === undefined ? {} : { [PROGRESS_TOKEN]: id }),
             ...own,
           }
           return encodeRequest(id, method, head, argsBytes, Object.keys(all).length === 0 ? undefined : all)
         },
-        { method, signal, greeting: false, onProgress },
+        { method, signal, greeting: false, onProgress: host?.onProgress },
       ),
     close: () => link.close(),
   }

@@ -11,8 +11,10 @@ import {
   type UpstreamRequest,
 } from '../../ports/upstream.ts'
 import { answerOf, authorizedCall } from '../../testing/calls.ts'
+import { memoryKeyRing } from '../../testing/key-ring.ts'
 import { verifies } from '../../testing/verifies.ts'
-import { createForwardStage } from './forward.ts'
+import { createForwardStage, type ForwardOptions } from './forward.ts'
+import { createRequestStates } from './request-state.ts'
 
 const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({
   ...authorizedCall(change),
@@ -20,14 +22,25 @@ const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({
   ...change,
 })
 
+function forwardTo(upstream: Upstream, change: Partial<ForwardOptions> = {}) {
+  return createForwardStage({
+    upstream,
+    states: createRequestStates(memoryKeyRing(), () => 1_800_000_000_000),
+    declared: (_, host) => host,
+    roots: () => undefined,
+    recordQuestion: () => Promise.resolve(),
+    ...change,
+  })
+}
+
 function upstreamThat(request: Upstream['request']): Upstream {
   const nobody = (): never => assert.fail('not asked')
-  return { request, describe: nobody, onToolsChanged: nobody, close: nobody }
+  return { request, describe: nobody, listen: nobody, onToolsChanged: nobody, close: nobody }
 }
 
 async function codeOf(call: RecordedCall, fault: UpstreamFault, reason?: Refusal): Promise<ReasonCode> {
   const controller = new AbortController()
-  const stage = createForwardStage(
+  const stage = forwardTo(
     upstreamThat(() => {
       if (reason !== undefined) controller.abort(reason)
       return Promise.reject(new UpstreamFailed(fault, 'why'))
@@ -42,9 +55,9 @@ async function codeOf(call: RecordedCall, fault: UpstreamFault, reason?: Refusal
 
 test('what goes upstream is the call and nothing of its caller', async () => {
   verifies('wire.rule-6')
-  const asked: UpstreamRequest[] = []
-  const stage = createForwardStage(
-    upstreamThat((request) => {
+  const asked: Omit<UpstreamRequest, 'host'>[] = []
+  const stage = forwardTo(
+    upstreamThat(({ host: _host, ...request }) => {
       asked.push(request)
       return Promise.resolve(answerOf({}))
     }),
@@ -59,7 +72,8 @@ test('what goes upstream is the call and nothing of its caller', async () => {
       head: { name: 'echo' },
       argsBytes: Buffer.from('{ "text":"x" }'),
       meta: { 'vendor/kept': 1 },
-      onProgress: undefined,
+      paramHeaders: undefined,
+      retry: undefined,
     },
   ])
   assert.equal(asked[0]?.argsBytes, call.argsBytes, 'the very bytes that were checked')
@@ -67,7 +81,7 @@ test('what goes upstream is the call and nothing of its caller', async () => {
 
 test('a resource is asked for by its URI, and has no arguments', async () => {
   const asked: UpstreamRequest[] = []
-  const stage = createForwardStage(
+  const stage = forwardTo(
     upstreamThat((request) => {
       asked.push(request)
       return Promise.resolve(answerOf({}))
@@ -117,7 +131,7 @@ test('a deadline and a gate that stops say of a write that its fate is unknown',
 })
 
 test('what is no fault of a server goes on to the runner, which fails closed', async () => {
-  const stage = createForwardStage(upstreamThat(() => Promise.reject(new TypeError('ours'))))
+  const stage = forwardTo(upstreamThat(() => Promise.reject(new TypeError('ours'))))
   await assert.rejects(Promise.resolve(stage.run(recorded(), new AbortController().signal)), {
     name: 'TypeError',
   })
@@ -125,7 +139,7 @@ test('what is no fault of a server goes on to the runner, which fails closed', a
 
 test('a server that asks the host for something breaks the protocol: nothing was declared to it (SECURITY.md 3.1 #21)', async () => {
   const ends = async (kind: 'result' | 'error', value: JsonObject, change: Partial<RecordedCall> = {}) => {
-    const stage = createForwardStage(upstreamThat(() => Promise.resolve({ ...answerOf(value), kind })))
+    const stage = forwardTo(upstreamThat(() => Promise.resolve({ ...answerOf(value), kind })))
     const ended: unknown = await Promise.resolve(
       stage.run(recorded(change), new AbortController().signal),
     ).catch((thrown: unknown) => thrown)

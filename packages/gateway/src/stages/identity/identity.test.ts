@@ -6,6 +6,7 @@ import { createSessions } from '../../adapters/memory/sessions.ts'
 import type { Caller, ReceivedCall } from '../../call/call.ts'
 import type { KeySource, VerificationKey } from '../../ports/key-source.ts'
 import { registry } from '../../errors/registry.ts'
+import { mutedHost } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createIdentity } from './identity.ts'
 import { bindingOf, jtiHash } from './principal.ts'
@@ -449,7 +450,9 @@ function callWith(traceId: string | undefined): ReceivedCall {
     exactNumbers: true,
     meta: {},
     traceId,
-    onProgress: undefined,
+    headers: [],
+    host: mutedHost,
+    retry: undefined,
   }
 }
 

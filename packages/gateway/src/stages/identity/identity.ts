@@ -220,8 +220,8 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       token.resource = endpoint.resource
     }
     const once = replay === 'once' || token.claims.once
-    if (token.claimed) return enter(token, now)
-    return claim(token, once ? randomUUID() : token.binding, once).then(() => enter(token, now))
+    if (token.claimed) return enter(token, caller, now)
+    return claim(token, once ? randomUUID() : token.binding, once).then(() => enter(token, caller, now))
   }
 
   /** INVARIANT: a token opens nothing before its claim is durable; a store that cannot answer refuses (SECURITY.md 1.1). */
@@ -248,8 +248,12 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     })
   }
 
-  function enter(token: VerifiedToken, now: number): Identified {
-    return { principal: token.principal, session: deps.sessions.enter(token.tuple, token.claims.sid, now) }
+  function enter(token: VerifiedToken, caller: Caller, now: number): Identified {
+    const session = deps.sessions.enter(token.tuple, token.claims.sid, now)
+    if (caller.session !== undefined && caller.session !== session.id) {
+      throw new Refusal('CG_WIRE_SESSION', { internal: 'the session id was given to another session' })
+    }
+    return { principal: token.principal, session }
   }
 
   return {

@@ -7,6 +7,7 @@ import test, { type TestContext } from 'node:test'
 import type { ParsedCall } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
+import { mutedHost } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { checkPolicy, loadPolicyFiles } from './load.ts'
 import { createPolicy, PolicyHolder } from './policy.ts'
@@ -30,7 +31,9 @@ function parsedCall(server: string, name: string, args: JsonObject): ParsedCall 
     exactNumbers: true,
     meta: {},
     traceId: undefined,
-    onProgress: undefined,
+    headers: [],
+    host: mutedHost,
+    retry: undefined,
     principal: {
       actor: { id: 'bot', type: 'agent' },
       subject: 'ann',

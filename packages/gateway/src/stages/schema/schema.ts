@@ -22,6 +22,9 @@ export function createSchemaStage(): Stage<ResolvedCall, ParsedCall> {
       }
       if (call.schema === undefined) return { ...call, parsed: true }
       const violation = call.schema.validate(call.args)
+      const misfit = call.era === 'modern' ? call.schema.headers?.check(call.args, call.headers) : undefined
+      if (violation === null && misfit !== undefined)
+        throw new Refusal('CG_WIRE_HEADER_MISMATCH', { publicText: misfit, internal: misfit })
       if (violation === null) return { ...call, parsed: true }
       if (violation.keyword === 'budget') {
         throw new Refusal('CG_SCHEMA_BUDGET', {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Answer } from '../../../call/call.ts'
 import { member, type Json, type JsonObject } from '../../../call/json.ts'
+import { Refusal } from '../../../call/refusal.ts'
 import type { Upstream } from '../../../ports/upstream.ts'
 import type { StdioServer } from '../options.ts'
 
@@ -26,7 +27,13 @@ export function callTool(upstream: Upstream, server: string, name: string, ask: 
       head: { name },
       argsBytes: Buffer.from(JSON.stringify(ask.args ?? {})),
       meta: ask.meta ?? {},
-      onProgress: ask.onProgress,
+      host: {
+        capabilities: {},
+        logLevel: undefined,
+        onProgress: ask.onProgress,
+        onLog: undefined,
+        ask: () => Promise.reject(new Refusal('CG_HOST_UNREACHABLE')),
+      },
     },
     ask.signal ?? AbortSignal.timeout(PATIENCE_MS),
   )

@@ -1,0 +1,148 @@
+import type {
+  Asking,
+  HostLink,
+  InputRequest,
+  InputRequests,
+  InputResponse,
+  InputResponses,
+} from '../call/input.ts'
+import type { JsonObject } from '../call/json.ts'
+import { Refusal } from '../call/refusal.ts'
+import { encodeNotification, encodeOwnRequest, encodeResult } from '../mcp/jsonrpc.ts'
+import { ANSWER_MS, type RequestStates } from '../stages/forward/request-state.ts'
+import type { Channel } from './channel.ts'
+import type { Questions } from './questions.ts'
+import type { Request } from './turn.ts'
+
+/** Marks a state that belongs to a call which waits on this node, so that it is known before anyone is identified. */
+export const PARKED = 'p.'
+
+export interface LinkServices {
+  readonly questions: Questions
+  readonly states: RequestStates
+  /** Gives a call time to wait for its host; returns what ends that. */
+  readonly wait: (call: string, ms: number) => () => void
+  /** The host of a call went away. */
+  readonly gone: (call: string) => void
+}
+
+/** What the host asked for with one call. */
+export interface LinkOptions {
+  readonly capabilities: JsonObject
+  readonly logLevel: string | undefined
+  readonly progressToken: string | number | undefined
+}
+
+/**
+ * The host's end of one call. To a legacy host questions go as requests on the stream of the call; a modern host gets them as
+ * the answer, and the call waits until it comes back with a request that carries the answers (MRTR).
+ */
+export class CallLink implements HostLink {
+  readonly capabilities: JsonObject
+  readonly logLevel: string | undefined
+  readonly progress: ((params: JsonObject) => void) | undefined
+  readonly #services: LinkServices
+  readonly #modern: boolean
+  /** Undefined while a modern host has a question instead of an answer. */
+  #channel: Channel | undefined
+  #id: string | number
+
+  constructor(request: Request, services: LinkServices, options: LinkOptions) {
+    this.capabilities = options.capabilities
+    this.logLevel = options.logLevel
+    this.#services = services
+    this.#modern = request.spoken.era === 'modern'
+    this.#channel = request.channel
+    this.#id = request.id
+    const { progressToken } = options
+    this.progress =
+      progressToken === undefined || !request.channel.streams
+        ? undefined
+        : (params) => this.#tell('notifications/progress', { ...params, progressToken })
+  }
+
+  /** Where the answer goes, and under which id; undefined: the host never came back. */
+  get open(): { readonly channel: Channel; readonly id: string | number } | undefined {
+    return this.#channel === undefined ? undefined : { channel: this.#channel, id: this.#id }
+  }
+
+  log(params: JsonObject): void {
+    this.#tell('notifications/message', params)
+  }
+
+  async ask(requests: InputRequests, call: Asking, signal: AbortSignal): Promise<InputResponses> {
+    const resume = this.#services.wait(call.id, ANSWER_MS)
+    const stop = new AbortController()
+    const timer = setTimeout(() => stop.abort(), ANSWER_MS).unref()
+    const limit = AbortSignal.any([signal, stop.signal])
+    try {
+      return this.#modern
+        ? await this.#askByResult(requests, call, limit)
+        : await this.#askByRequests(requests, call, limit, stop)
+    } finally {
+      stop.abort()
+      clearTimeout(timer)
+      resume()
+    }
+  }
+
+  async #askByRequests(
+    requests: InputRequests,
+    call: Asking,
+    limit: AbortSignal,
+    stop: AbortController,
+  ): Promise<InputResponses> {
+    const channel = this.#channel
+    if (channel?.streams !== true) {
+      throw new Refusal('CG_HOST_UNREACHABLE', { internal: 'the host does not take a stream with this call' })
+    }
+    channel.onGone(() => stop.abort())
+    const ask = async ([key, { method, params }]: [string, InputRequest]): Promise<
+      [string, InputResponse]
+    > => {
+      let sent: string | undefined
+      const send = (id: string): boolean => {
+        sent = id
+        return channel.push(encodeOwnRequest(id, method, params), true)
+      }
+      try {
+        return [key, await this.#services.questions.ask(call.session, send, limit)]
+      } catch (error) {
+        channel.push(encodeNotification('notifications/cancelled', { requestId: sent ?? '' }))
+        throw error
+      }
+    }
+    return Object.fromEntries(await Promise.all(Object.entries(requests).map(ask)))
+  }
+
+  async #askByResult(requests: InputRequests, call: Asking, limit: AbortSignal): Promise<InputResponses> {
+    const { questions, states, gone } = this.#services
+    let open: InputRequests = requests
+    const responses: Record<string, InputResponse> = {}
+    // What is left unanswered is asked again, as the specification wants it of servers.
+    while (Object.keys(open).length > 0) {
+      const channel = this.#channel
+      if (channel === undefined) {
+        throw new Refusal('CG_HOST_UNREACHABLE', { internal: 'the host has another question of this call' })
+      }
+      const back = questions.park(call.id, call.session, limit)
+      this.#channel = undefined
+      const requestState = PARKED + states.seal({ call: call.id }, call.session, call.binding)
+      const question = { resultType: 'input_required', inputRequests: open, requestState }
+      channel.reply(200, encodeResult(this.#id, Buffer.from(JSON.stringify(question))))
+      const resumed = await back
+      this.#channel = resumed.channel
+      this.#id = resumed.id
+      resumed.channel.onGone(() => gone(call.id))
+      for (const [key, response] of Object.entries(resumed.responses)) {
+        if (Object.hasOwn(open, key)) responses[key] = response
+      }
+      open = Object.fromEntries(Object.entries(requests).filter(([key]) => !Object.hasOwn(responses, key)))
+    }
+    return responses
+  }
+
+  #tell(method: string, params: JsonObject): void {
+    this.#channel?.push(encodeNotification(method, params))
+  }
+}

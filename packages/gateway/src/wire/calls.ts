@@ -1,0 +1,166 @@
+import type { CallMethod, Continuation, Era, ReceivedCall } from '../call/call.ts'
+import { newCallId } from '../call/id.ts'
+import type { InputResponses } from '../call/input.ts'
+import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
+import { Refusal } from '../call/refusal.ts'
+import { META, traceMeta } from '../mcp/era.ts'
+import { aggregateResult } from '../mcp/aggregate-result.ts'
+import { namedTarget } from '../mcp/host-message.ts'
+import { encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
+import { completeResult } from '../mcp/result.ts'
+import type { Gate } from '../pipeline/gate.ts'
+import type { Ended } from '../pipeline/runner.ts'
+import { bindingOf, type RequestStates } from '../stages/forward/request-state.ts'
+import { CallLink, type LinkServices, PARKED } from './call-link.ts'
+import { traceIdOf } from './request-headers.ts'
+import type { Questions } from './questions.ts'
+import type { Replies, Request } from './turn.ts'
+
+/** Longest name of a tool or prompt and longest URI of a resource, in UTF-16 units: what is recorded must fit a record. */
+const MAX_NAME = 256
+const MAX_URI = 4_096
+
+export interface CallsOptions {
+  readonly gate: Gate
+  readonly replies: Replies
+  readonly questions: Questions
+  readonly states: RequestStates
+  readonly now: () => number
+}
+
+/** tools/call, resources/read and prompts/get: what runs through the pipeline. */
+export function createCalls({ gate, replies, questions, states, now }: CallsOptions) {
+  const services: LinkServices = {
+    questions,
+    states,
+    wait: (call, ms) => gate.wait(call, ms),
+    gone: (call) => gate.hostGone(call),
+  }
+
+  async function called(request: Request, method: CallMethod): Promise<void> {
+    const { message, spoken, channel } = request
+    const link = new CallLink(request, services, {
+      capabilities: capabilitiesOf(request),
+      logLevel: spoken.era === 'modern' ? stringMember(message.meta, META.logLevel) : undefined,
+      progressToken: progressTokenOf(message.meta),
+    })
+    const received = receive(request, method, link)
+    if (received.retry?.requestState.startsWith(PARKED) === true)
+      return resume(request, received, received.retry)
+    // Closing the stream is the modern cancel; a legacy host cancels by message and may just have lost its line.
+    if (spoken.era === 'modern') channel.onGone(() => gate.hostGone(received.id))
+    const ended = await gate.call(received)
+    finish(request, link, ended, method)
+  }
+
+  /** The host is back with answers for a call that waits: they go to it, and its answer will come this way. */
+  async function resume(request: Request, received: ReceivedCall, retry: Continuation): Promise<void> {
+    const { session } = await gate.identify(request.caller)
+    const sealed = retry.requestState.slice(PARKED.length)
+    const call = states.open(sealed, session.id, bindingOf(received))?.call
+    const responses = responsesOf(request.message.params)
+    const { channel, id } = request
+    if (call === undefined || !questions.resume(call, session.id, { channel, id, responses })) {
+      throw new Refusal('CG_WIRE_STATE', { internal: 'no call of this session waits under that state' })
+    }
+  }
+
+  function receive(request: Request, method: CallMethod, host: CallLink): ReceivedCall {
+    const { message, spoken, caller, id } = request
+    const requested = namedTarget(message)
+    const [key, longest] = method === 'resources/read' ? ['uri', MAX_URI] : ['name', MAX_NAME]
+    if (requested === undefined || requested.length > longest) {
+      const what = requested === undefined ? 'is missing' : `is longer than ${longest} characters`
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: `\`${key}\` ${what}` })
+    }
+    // Null is no empty object: what is judged must be what the received bytes say (ARCHITECTURE.md section 5, rule 4).
+    const given = member(message.params, 'arguments')
+    if (given !== undefined && !isJsonObject(given)) {
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: '`arguments` is not an object' })
+    }
+    const receivedAt = now()
+    return {
+      id: newCallId(receivedAt),
+      receivedAt,
+      caller,
+      requestId: id,
+      era: spoken.era,
+      protocolVersion: spoken.version,
+      method,
+      requested,
+      args: given ?? {},
+      argsBytes: message.argsBytes,
+      exactNumbers: message.exactNumbers,
+      meta: traceMeta(message.meta),
+      traceId: traceIdOf(message.meta),
+      headers: spoken.era === 'modern' ? request.rawHeaders : [],
+      host,
+      retry: spoken.era === 'modern' ? retryOf(request) : undefined,
+    }
+  }
+
+  function finish(request: Request, link: CallLink, { outcome, call }: Ended, method: CallMethod): void {
+    const { open } = link
+    // A host that never came back to its call has nothing that could be answered.
+    if (open === undefined) return
+    if (outcome.kind === 'answered') {
+      const { kind, bytes, value } = outcome.answer
+      if (kind === 'error')
+        return open.channel.reply(errorStatus(request.spoken.era, value), encodeErrorBytes(open.id, bytes))
+      const { target } = call
+      const shown =
+        request.endpoint.server === undefined && target !== undefined
+          ? (aggregateResult(target.server, bytes, value) ?? bytes)
+          : bytes
+      return open.channel.reply(
+        200,
+        encodeResult(open.id, completeResult(shown, value, request.spoken.era, method)),
+      )
+    }
+    // A call that nobody was identified for has no record of its own that could be named.
+    const evidence = call.principal === undefined ? undefined : call.id
+    const message = { ...request.message, id: open.id }
+    replies.refuse({ ...request, message, channel: open.channel }, outcome.refusal, evidence)
+  }
+
+  return called
+}
+
+/** What the host declared: with each request, or when it initialized. */
+export function capabilitiesOf({ message, spoken, agreed }: Request): JsonObject {
+  if (spoken.era === 'legacy') return agreed?.capabilities ?? {}
+  const declared = member(message.meta, META.clientCapabilities)
+  return isJsonObject(declared) ? declared : {}
+}
+
+function progressTokenOf(meta: JsonObject): string | number | undefined {
+  const token = member(meta, 'progressToken')
+  return typeof token === 'string' || typeof token === 'number' ? token : undefined
+}
+
+/** Answers count only with the state that was given with the questions: without it nothing was asked. */
+function retryOf({ message }: Request): Continuation | undefined {
+  const requestState = member(message.params, 'requestState')
+  if (requestState === undefined) return undefined
+  if (typeof requestState !== 'string')
+    throw new Refusal('CG_WIRE_PARAMS', { publicText: '`requestState` is not a string' })
+  const responses = member(message.params, 'inputResponses')
+  if (responses !== undefined && !isJsonObject(responses))
+    throw new Refusal('CG_WIRE_PARAMS', { publicText: '`inputResponses` is not an object' })
+  return { responses, requestState }
+}
+
+function responsesOf(params: JsonObject): InputResponses {
+  const given = member(params, 'inputResponses')
+  const entries = isJsonObject(given) ? Object.entries(given) : []
+  return Object.fromEntries(
+    entries.flatMap(([key, result]) => (isJsonObject(result) ? [[key, { kind: 'result', result }]] : [])),
+  )
+}
+
+/** Errors of 2026-07-28 that are HTTP 400 wherever they come from: headers, capabilities, version. */
+const HTTP_400: ReadonlySet<unknown> = new Set([-32020, -32021, -32022])
+
+function errorStatus(era: Era, error: JsonObject): number {
+  return era === 'modern' && HTTP_400.has(member(error, 'code')) ? 400 : 200
+}

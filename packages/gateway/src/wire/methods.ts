@@ -1,0 +1,207 @@
+import type { JsonObject } from '../call/json.ts'
+import { isJsonObject, member, stringMember } from '../call/json.ts'
+import type { CallMethod, Era } from '../call/call.ts'
+import { Refusal } from '../call/refusal.ts'
+import { LATEST_LEGACY, LEGACY_VERSIONS, MODERN_VERSIONS, eraOf } from '../mcp/era.ts'
+import { serverOfWireUri } from '../mcp/naming.ts'
+import type { Gate } from '../pipeline/gate.ts'
+import { capabilitiesOf } from './calls.ts'
+import { SESSION_HEADER, type HostSessions } from './host-sessions.ts'
+import { createLists } from './lists.ts'
+import type { createStreams } from './streams.ts'
+import { createToolList } from './tool-list.ts'
+import type { Replies, Request, Turn } from './turn.ts'
+
+export interface MethodsOptions {
+  readonly gate: Gate
+  readonly replies: Replies
+  readonly sessions: HostSessions
+  readonly streams: ReturnType<typeof createStreams>
+  readonly called: (request: Request, method: CallMethod) => Promise<void>
+  readonly serverInfo: JsonObject
+  readonly learnPrompts: (server: string, names: readonly string[]) => void
+  /** The server and bare name of a prompt on the aggregated endpoint. */
+  readonly promptOf: (name: string) => { readonly server: string; readonly name: string } | undefined
+}
+
+interface Method {
+  /** Undefined: both. */
+  readonly era?: Era
+  readonly run: (request: Request) => Promise<void> | void
+}
+
+/** What each method of MCP comes to. A method that is not listed is refused (playbook Play 7: allow lists, not block lists). */
+export function createMethods(options: MethodsOptions) {
+  const { gate, replies, streams, called } = options
+  const toolList = createToolList(gate)
+  const listed = createLists(gate, replies, options.learnPrompts)
+
+  const table: Readonly<Record<string, Method>> = {
+    'tools/call': { run: (request) => called(request, 'tools/call') },
+    'resources/read': { run: (request) => called(request, 'resources/read') },
+    'prompts/get': { run: (request) => called(request, 'prompts/get') },
+    'tools/list': {
+      async run(request) {
+        const known = await gate.identify(request.caller)
+        const cursor = member(request.message.params, 'cursor')
+        replies.answer(request, await toolList(known, request.endpoint.server, cursor))
+      },
+    },
+    'resources/list': { run: (request) => listed(request, 'resources/list') },
+    'resources/templates/list': { run: (request) => listed(request, 'resources/templates/list') },
+    'prompts/list': { run: (request) => listed(request, 'prompts/list') },
+    'completion/complete': { run: completed },
+    initialize: { era: 'legacy', run: initialized },
+    ping: { era: 'legacy', run: acknowledged },
+    'logging/setLevel': { era: 'legacy', run: levelSet },
+    'resources/subscribe': { era: 'legacy', run: (request) => streams.watched(request, true) },
+    'resources/unsubscribe': { era: 'legacy', run: (request) => streams.watched(request, false) },
+    'server/discover': { era: 'modern', run: discovered },
+    'subscriptions/listen': { era: 'modern', run: (request) => streams.subscribed(request) },
+  }
+
+  return async function handle(turn: Turn): Promise<void> {
+    const { id, method } = turn.message
+    if (id === undefined) return notified(turn)
+    const known = Object.hasOwn(table, method) ? table[method] : undefined
+    if (known !== undefined && (known.era ?? turn.spoken.era) === turn.spoken.era)
+      return known.run({ ...turn, id })
+    await gate.identify(turn.caller)
+    throw new Refusal('CG_WIRE_METHOD', { internal: 'the method is not served here' })
+  }
+
+  /** Notifications are taken and answered with 202; only a cancel means something to the gate. */
+  async function notified({ caller, message, channel }: Turn): Promise<void> {
+    const known = await gate.identify(caller)
+    if (message.method === 'notifications/cancelled') {
+      const requestId = member(message.params, 'requestId')
+      if (typeof requestId === 'string' || typeof requestId === 'number')
+        gate.cancel(known.session.id, requestId)
+    }
+    channel.accept()
+  }
+
+  async function initialized(request: Request): Promise<void> {
+    const { params } = request.message
+    // Its session id travels in a header, and nothing else is possible before it (2025-03-26, lifecycle).
+    if (request.channel.place !== undefined)
+      throw new Refusal('CG_WIRE_ENVELOPE', { publicText: '`initialize` stands in a batch; send it alone' })
+    const known = await gate.identify({ ...request.caller, session: undefined })
+    const asked = stringMember(params, 'protocolVersion')
+    if (asked === undefined)
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: '`protocolVersion` is missing' })
+    const capabilities = member(params, 'capabilities') ?? {}
+    if (!isJsonObject(capabilities))
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: '`capabilities` is not an object' })
+    // Hosts drop a server that answers with another version than theirs (PROTOCOL.md section 5).
+    const protocolVersion = eraOf(asked) === 'legacy' ? asked : LATEST_LEGACY
+    const sealed = options.sessions.issue(
+      { session: known.session.id, version: protocolVersion, capabilities },
+      request.endpoint.resource,
+    )
+    const result = {
+      protocolVersion,
+      capabilities: offered(request),
+      serverInfo: options.serverInfo,
+    }
+    replies.answer(request, result, [SESSION_HEADER, sealed])
+  }
+
+  async function discovered(request: Request): Promise<void> {
+    await gate.identify(request.caller)
+    replies.answer(request, {
+      supportedVersions: [...MODERN_VERSIONS, ...LEGACY_VERSIONS],
+      capabilities: offered(request),
+      serverInfo: options.serverInfo,
+    })
+  }
+
+  async function acknowledged(request: Request): Promise<void> {
+    await gate.identify(request.caller)
+    replies.answer(request, {})
+  }
+
+  /** What the servers of an endpoint offer, as far as the gate passes it on. */
+  function offered({ endpoint }: Request): JsonObject {
+    const { server } = endpoint
+    const servers = server === undefined ? gate.servers() : [gate.server(server)]
+    const any = (capability: string): boolean =>
+      servers.some((each) => Object.hasOwn(each?.capabilities ?? {}, capability))
+    return {
+      tools: { listChanged: true },
+      ...(any('resources') ? { resources: { subscribe: true, listChanged: true } } : {}),
+      ...(any('prompts') ? { prompts: { listChanged: true } } : {}),
+      ...(any('completions') ? { completions: {} } : {}),
+      ...(any('logging') ? { logging: {} } : {}),
+    }
+  }
+
+  /** Completion of an argument of a prompt or resource template that the caller may reach. */
+  async function completed(request: Request): Promise<void> {
+    const known = await gate.identify(request.caller)
+    const { params } = request.message
+    const ref = member(params, 'ref')
+    const at = isJsonObject(ref) ? referred(request, ref) : undefined
+    if (at === undefined) throw new Refusal('CG_WIRE_PARAMS', { publicText: '`ref` names nothing here' })
+    const { server, kind, name } = at
+    if (!gate.mayReach(known, { server, kind, name }))
+      throw new Refusal('CG_POLICY_NO_ALLOW', { internal: `no rule allows the ${kind} that is completed` })
+    const argument = member(params, 'argument')
+    const context = member(params, 'context')
+    const answer = await gate.ask({
+      known,
+      server,
+      method: 'completion/complete',
+      capabilities: capabilitiesOf(request),
+      params: {
+        ref: kind === 'prompt' ? { type: 'ref/prompt', name } : { type: 'ref/resource', uri: name },
+        ...(argument === undefined ? {} : { argument }),
+        ...(context === undefined ? {} : { context }),
+      },
+    })
+    if (answer.kind === 'error')
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: 'the server refused the completion' })
+    replies.answer(request, answer.value)
+  }
+
+  function referred(
+    { endpoint }: Request,
+    ref: JsonObject,
+  ): { readonly server: string; readonly kind: 'prompt' | 'resource'; readonly name: string } | undefined {
+    const prompt = member(ref, 'type') === 'ref/prompt'
+    const name = stringMember(ref, prompt ? 'name' : 'uri')
+    if (name === undefined) return undefined
+    const kind = prompt ? 'prompt' : 'resource'
+    if (endpoint.server !== undefined) return { server: endpoint.server, kind, name }
+    if (prompt) {
+      const found = options.promptOf(name)
+      return found === undefined ? undefined : { ...found, kind }
+    }
+    const found = serverOfWireUri(name)
+    return found === undefined || gate.server(found.server) === undefined
+      ? undefined
+      : { server: found.server, kind, name: found.uri }
+  }
+
+  /** Sets the level of every server of the endpoint that logs; one that fails keeps its own. */
+  async function levelSet(request: Request): Promise<void> {
+    const known = await gate.identify(request.caller)
+    const level = stringMember(request.message.params, 'level')
+    if (level === undefined || !LEVELS.has(level))
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: '`level` is none of RFC 5424' })
+    const { server } = request.endpoint
+    const servers = server === undefined ? gate.servers() : [gate.server(server)]
+    const logging = servers
+      .filter((each) => each !== undefined)
+      .filter((each) => Object.hasOwn(each.capabilities, 'logging'))
+    const capabilities = capabilitiesOf(request)
+    await Promise.allSettled(
+      logging.map(({ id }) =>
+        gate.ask({ known, server: id, method: 'logging/setLevel', params: { level }, capabilities }),
+      ),
+    )
+    replies.answer(request, {})
+  }
+}
+
+const LEVELS = new Set(['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'])

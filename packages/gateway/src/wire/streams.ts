@@ -1,0 +1,165 @@
+import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
+import { Refusal } from '../call/refusal.ts'
+import { META } from '../mcp/era.ts'
+import { encodeNotification, encodeResult } from '../mcp/jsonrpc.ts'
+import { serverOfWireUri, wireUri } from '../mcp/naming.ts'
+import type { Gate, Known } from '../pipeline/gate.ts'
+import type { Wishes } from '../pipeline/listeners.ts'
+import { capabilitiesOf } from './calls.ts'
+import type { HttpChannel } from './channel.ts'
+import type { HostSession } from './host-sessions.ts'
+import type { Replies, Request, Turn } from './turn.ts'
+
+/** Milliseconds between two lines that keep a silent stream alive; proxies often give up after 60 s. */
+const KEEP_ALIVE_MS = 20_000
+
+/** Streams that stay open: GET of the legacy era, subscriptions/listen of the modern one, and what is heard on them. */
+export function createStreams(gate: Gate, replies: Replies) {
+  /** The legacy stream: everything that concerns the session beside its calls. */
+  async function opened(
+    turn: Pick<Turn, 'endpoint' | 'caller'> & { readonly channel: HttpChannel },
+    agreed: HostSession | undefined,
+  ): Promise<void> {
+    const known = await gate.identify(turn.caller)
+    if (!turn.channel.streams)
+      throw new Refusal('CG_WIRE_ACCEPT', { internal: 'the Accept header excludes text/event-stream' })
+    const { channel } = turn
+    channel.open()
+    const wishes = { tools: true, prompts: true, resources: true, logs: true }
+    const tell = (method: string, params: JsonObject): void => {
+      channel.push(encodeNotification(method, params))
+    }
+    listen(turn, known, wishes, undefined, agreed?.capabilities ?? {}, tell, () => channel.end())
+  }
+
+  /** subscriptions/listen (2026-07-28): acknowledged first, then every notification with the id of this request. */
+  async function subscribed(request: Request): Promise<void> {
+    const known = await gate.identify(request.caller)
+    const { channel, id, message, endpoint } = request
+    if (!channel.streams)
+      throw new Refusal('CG_WIRE_ACCEPT', { internal: 'the Accept header excludes text/event-stream' })
+    const filter = member(message.params, 'notifications')
+    if (!isJsonObject(filter))
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: '`notifications` is not an object' })
+    const wishes = {
+      tools: filter['toolsListChanged'] === true,
+      prompts: filter['promptsListChanged'] === true && offered(endpoint.server, 'prompts'),
+      resources: filter['resourcesListChanged'] === true && offered(endpoint.server, 'resources'),
+      logs: false,
+    }
+    const uris = wantedUris(filter).filter((uri) => reachable(known, endpoint.server, uri) !== undefined)
+    const meta = { [META.subscriptionId]: id }
+    const tell = (method: string, params: JsonObject): void => {
+      channel.push(
+        encodeNotification(method, { ...params, _meta: { ...objectOr(params['_meta']), ...meta } }),
+      )
+    }
+    channel.push(
+      encodeNotification('notifications/subscriptions/acknowledged', {
+        notifications: agreedFilter(wishes, uris),
+        _meta: meta,
+      }),
+      true,
+    )
+    const resources = new Map<string, string[]>()
+    for (const uri of uris) {
+      const at = reachable(known, endpoint.server, uri)
+      if (at !== undefined) resources.set(at.server, [...(resources.get(at.server) ?? []), at.uri])
+    }
+    listen(request, known, wishes, resources, capabilitiesOf(request), tell, () =>
+      channel.reply(
+        200,
+        encodeResult(id, Buffer.from(JSON.stringify({ resultType: 'complete', _meta: meta }))),
+      ),
+    )
+  }
+
+  /** resources/subscribe and resources/unsubscribe of the legacy era. */
+  async function watched(request: Request, on: boolean): Promise<void> {
+    const known = await gate.identify(request.caller)
+    const uri = stringMember(request.message.params, 'uri')
+    if (uri === undefined) throw new Refusal('CG_WIRE_PARAMS', { publicText: '`uri` is missing' })
+    const at = reachable(known, request.endpoint.server, uri)
+    if (at === undefined)
+      throw new Refusal('CG_POLICY_NO_ALLOW', { internal: 'the resource is not known, or no rule allows it' })
+    if (!on) gate.listeners.unwatch(known.session.id, at.server, at.uri)
+    else if (!gate.listeners.watch(known.session.id, at.server, at.uri))
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: 'this session watches too many resources already' })
+    replies.answer(request, {})
+  }
+
+  /** Keeps a stream open until its host closes it or the gate ends it. */
+  function listen(
+    { channel, endpoint }: Pick<Turn, 'endpoint' | 'channel'>,
+    known: Known,
+    wishes: Wishes,
+    resources: ReadonlyMap<string, readonly string[]> | undefined,
+    capabilities: JsonObject,
+    tell: (method: string, params: JsonObject) => void,
+    finish: () => void,
+  ): void {
+    const alive = setInterval(() => channel.keepAlive(), KEEP_ALIVE_MS).unref()
+    const end = gate.listeners.open(
+      {
+        session: known.session.id,
+        server: endpoint.server,
+        wishes,
+        resources,
+        capabilities,
+        tell: (method, params, server) => tell(method, shown(endpoint.server, server, params)),
+      },
+      () => {
+        clearInterval(alive)
+        finish()
+      },
+    )
+    channel.onGone(() => {
+      clearInterval(alive)
+      end()
+    })
+  }
+
+  /** The server and bare URI of a resource that this caller may read. */
+  function reachable(
+    known: Known,
+    only: string | undefined,
+    uri: string,
+  ): { server: string; uri: string } | undefined {
+    const at = only === undefined ? serverOfWireUri(uri) : { server: only, uri }
+    if (at === undefined || gate.server(at.server) === undefined) return undefined
+    return gate.mayReach(known, { server: at.server, kind: 'resource', name: at.uri }) ? at : undefined
+  }
+
+  function offered(only: string | undefined, capability: string): boolean {
+    const servers = only === undefined ? gate.servers() : [gate.server(only)]
+    return servers.some((server) => Object.hasOwn(server?.capabilities ?? {}, capability))
+  }
+
+  return { opened, subscribed, watched }
+}
+
+/** Params as the endpoint shows them: URIs of the aggregated one name their server. */
+function shown(only: string | undefined, server: string | undefined, params: JsonObject): JsonObject {
+  const uri = stringMember(params, 'uri')
+  return only !== undefined || server === undefined || uri === undefined
+    ? params
+    : { ...params, uri: wireUri(server, uri) }
+}
+
+function wantedUris(filter: JsonObject): string[] {
+  const uris = member(filter, 'resourceSubscriptions')
+  return Array.isArray(uris) ? uris.filter((uri) => typeof uri === 'string').slice(0, 1_000) : []
+}
+
+function agreedFilter(wishes: Wishes, uris: readonly string[]): JsonObject {
+  return {
+    ...(wishes.tools ? { toolsListChanged: true } : {}),
+    ...(wishes.prompts ? { promptsListChanged: true } : {}),
+    ...(wishes.resources ? { resourcesListChanged: true } : {}),
+    ...(uris.length === 0 ? {} : { resourceSubscriptions: [...uris] }),
+  }
+}
+
+function objectOr(value: unknown): JsonObject {
+  return isJsonObject(value) ? value : {}
+}
