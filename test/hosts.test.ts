@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type TestContext, after, before, test } from 'node:test'
+import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type OutcomeRecord, readRecords, verifyLog } from '@callgate/evidence'
+import type { Known } from '../packages/gateway/src/cli/host-profiles.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
+import { connectThrough } from './harness/clients.ts'
 import { ROOT } from './harness/gate.ts'
-import { MockLlm, type Said } from './harness/llm.ts'
-import { ClaudeCode, processesIn } from './hosts/claude-code.ts'
+import type { Said } from './harness/llm.ts'
+import { claudeCode } from './hosts/claude-code.ts'
+import { cline } from './hosts/cline.ts'
+import { continueCli } from './hosts/continue.ts'
+import { HOST_MODULES, isInstalled } from './hosts/host.ts'
+import { opening } from './hosts/opening.ts'
+import { installed, settle } from './hosts/settle.ts'
+import { assertAnswered, assertRecorded, gateOfBoth, story } from './hosts/story.ts'
+import { openTap } from './hosts/tap.ts'
 
 /** Set by `npm run hosts -- --minutes N`: how long the long session lasts, with the default token life. */
 const MINUTES = Number(process.env['CALLGATE_HOSTS_MINUTES'] ?? 0)
@@ -19,7 +28,7 @@ const LONG = { seconds: MINUTES * 60, pauseMs: 20_000, flags: '', lifeS: 300 }
 const { seconds, pauseMs, flags, lifeS } = MINUTES > 0 ? LONG : SHORT
 
 const FILES = join(ROOT, 'examples', 'quickstart', 'files')
-const READ = 'mcp__callgate__fs__read_text_file'
+const READ = claudeCode.toolName('fs__read_text_file')
 const welcome = readFileSync(join(FILES, 'welcome.txt'), 'utf8').trim()
 
 const folder = mkdtempSync(join(tmpdir(), 'callgate-hosts-'))
@@ -30,7 +39,7 @@ let gate: ChildProcess | undefined
 
 before(async () => {
   spawnSync(process.execPath, [join(ROOT, 'scripts', 'hosts.mjs'), '--install'], { stdio: ['ignore', 2, 2] })
-  if (!ClaudeCode.installed) return
+  if (!isInstalled(claudeCode)) return
   // What `npm start` runs, on a port and a state folder of its own.
   gate = spawn(
     process.execPath,
@@ -67,35 +76,6 @@ after(async () => {
 const hostLine = () =>
   lines.find((line) => line.startsWith('host:'))?.replace(/^host:\s+/, '') ?? assert.fail('no host line')
 
-/** A host in a new home. What it leaves running when the test ends is a failure, and is ended by its pid. */
-async function claude(
-  t: TestContext,
-  say: (turn: number) => Said | Promise<Said>,
-): Promise<{ host: ClaudeCode; llm: MockLlm }> {
-  mkdirSync(homes, { recursive: true })
-  const home = mkdtempSync(join(homes, 'home-'))
-  let turn = 0
-  const llm = await MockLlm.start(() => say(turn++))
-  t.after(async () => {
-    await llm.close()
-    // A child that was told to end needs a moment.
-    for (let waited = 0; processesIn(home).length > 0 && waited < 3_000; waited += 100) await sleep(100)
-    const left = processesIn(home)
-    for (const { pid } of left) process.kill(pid, 'SIGKILL')
-    assert.deepEqual(left, [], 'the host left processes behind')
-    assert.deepEqual(llm.strayed, [], 'the host reached for the network')
-  })
-  return { host: new ClaudeCode(home, llm.url), llm }
-}
-
-/** Without the program there is nothing to test; in CI that is a failure. */
-function installed(t: TestContext): boolean {
-  if (ClaudeCode.installed) return true
-  assert.notEqual(process.env['CI'], 'true', 'Claude Code is not installed in test/hosts')
-  t.skip('Claude Code is not installed: `npm ci` in test/hosts failed')
-  return false
-}
-
 /** Outcome records of the client `connect`, oldest first, after those that were there before. */
 async function outcomes(skip = 0): Promise<OutcomeRecord[]> {
   const found: OutcomeRecord[] = []
@@ -117,16 +97,21 @@ test('the printed host line gives Claude Code the gate: an allowed call brings t
   verifies('spine.host-line')
   verifies('mcp.modern')
   verifies('mcp.bridge-modern-legacy')
-  if (!installed(t)) return
+  if (!installed(t, claudeCode)) return
   const script: Said[] = [
     { tool: READ, input: { path: join(FILES, 'welcome.txt') } },
     { tool: READ, input: { path: join(FILES, '.secret') } },
     { text: 'that is all' },
   ]
-  const { host, llm } = await claude(t, (turn) => script[turn] ?? assert.fail('asked too often'))
-  const added = await host.shell(hostLine())
+  const { home, llm } = await settle(
+    t,
+    homes,
+    claudeCode,
+    ({ results }) => script[results.length] ?? assert.fail('asked too often'),
+  )
+  const added = await home.shell(hostLine())
   assert.equal(added.code, 0, added.stderr)
-  const turn = await host.turn('read both files')
+  const turn = await claudeCode.turn(home, 'read both files')
   assert.equal(turn.code, 0, turn.stderr)
   assert.match(turn.stdout, /that is all/)
 
@@ -160,19 +145,19 @@ test('the printed host line gives Claude Code the gate: an allowed call brings t
 test('one Claude Code session calls on while its tokens expire and are renewed', async (t) => {
   verifies('spine.host-line')
   verifies('cli.connect')
-  if (!installed(t)) return
+  if (!installed(t, claudeCode)) return
   const earlier = (await outcomes()).length
   let until = 0
-  const { host, llm } = await claude(t, async () => {
+  const { home, llm } = await settle(t, homes, claudeCode, async () => {
     if (until === 0) until = Date.now() + seconds * 1_000
     else await sleep(pauseMs)
     return Date.now() < until
       ? { tool: READ, input: { path: join(FILES, 'welcome.txt') } }
       : { text: 'that is all' }
   })
-  const added = await host.shell(hostLine() + flags)
+  const added = await home.shell(hostLine() + flags)
   assert.equal(added.code, 0, added.stderr)
-  const turn = await host.turn('read the file again and again')
+  const turn = await claudeCode.turn(home, 'read the file again and again')
   assert.equal(turn.code, 0, turn.stderr)
   assert.match(turn.stdout, /that is all/)
 
@@ -194,4 +179,90 @@ test('one Claude Code session calls on while its tokens expire and are renewed',
   t.diagnostic(
     `${records.length} calls in ${Math.round(spanS)} s with ${tokens.size} tokens of ${lifeS} s, one session`,
   )
+})
+
+for (const host of [claudeCode, cline, continueCli]) {
+  for (const transport of ['stdio', 'http'] as const) {
+    test(`${host.name} over ${transport} calls a stdio server and an HTTP server, reads their denials as tool errors, and calls on`, async (t) => {
+      verifies('hosts.real')
+      verifies('hosts.profiles')
+      if (!installed(t, host)) return
+      const both = await gateOfBoth(t)
+      const steps = story(both)
+      const { home, llm } = await settle(t, homes, host, ({ results }) => {
+        const step = steps[results.length]
+        return step === undefined
+          ? { text: 'that is all' }
+          : { tool: host.toolName(step.tool), input: step.input }
+      })
+      const tap = await openTap(t, both.gate, transport, home.folder)
+      await host.enter(home, tap.entry)
+      let turn = await host.turn(home, 'call one tool after the other')
+      for (let more = 2; more > 0 && tap.sent()[0]?.startsWith('Content-Length:'); more--) {
+        // Cline gives a program 3 seconds to start and then speaks another framing. So busy a machine shows nothing.
+        t.diagnostic(`${host.name} did not wait for the gate; once more`)
+        turn = await host.turn(home, 'call one tool after the other')
+      }
+      assert.equal(turn.code, 0, turn.stderr)
+      assert.match(turn.stdout, /that is all/)
+
+      const { tools, results } = llm.asked.at(-1) ?? assert.fail('the model was never asked')
+      assert.deepEqual(
+        tools.filter((name) => /fs__|fix__/.test(name)).sort(),
+        ['fix__look', 'fs__read_text_file'].map((tool) => host.toolName(tool)),
+        'what rules allow is offered under the name that the profile tells, the rest is hidden',
+      )
+      const records = await assertRecorded(
+        steps,
+        host.protocol[transport] === '2026-07-28' ? 'modern' : 'legacy',
+        both,
+      )
+      assert.equal(results.length, steps.length)
+      for (const [index, step] of steps.entries()) {
+        const result = results[index] ?? assert.fail(`no result ${index}`)
+        assertAnswered(step, host.handed(result), records[index])
+      }
+
+      const told = opening(tap.sent()[0] ?? assert.fail('the host sent nothing'))
+      assert.equal(told.protocol, host.protocol[transport])
+      const { protocol, clientInfo, capabilities } = host.profile
+      assert.ok(profiled(protocol).includes(String(told.protocol)), String(told.protocol))
+      assert.ok(profiled(clientInfo).includes(String(told.client)), String(told.client))
+      assert.deepEqual(told.capabilities, [...profiled(capabilities)].sort())
+    })
+  }
+}
+
+/** A value of a profile, which a real host must have. */
+function profiled(known: Known<readonly string[]>): readonly string[] {
+  return known.from === 'not found' ? assert.fail('the profile does not know it') : known.is
+}
+
+test('mcp-remote before the gate calls a stdio server and an HTTP server, passes their denials on as results, and calls on', async (t) => {
+  verifies('hosts.mcp-remote')
+  const program = join(HOST_MODULES, 'mcp-remote', 'dist', 'proxy.js')
+  if (!existsSync(program)) {
+    assert.notEqual(process.env['CI'], 'true', 'mcp-remote is not installed in test/hosts')
+    return t.skip('mcp-remote is not installed: `npm ci` in test/hosts failed')
+  }
+  const both = await gateOfBoth(t)
+  const client = await connectThrough({
+    command: process.execPath,
+    args: [program, `${both.gate.url}/mcp`, '--header', 'Authorization:Bearer ${TOKEN}'],
+    // Its folder of logins; the folder of whoever runs the test is none of ours.
+    env: {
+      MCP_REMOTE_CONFIG_DIR: join(folder, 'mcp-remote'),
+      TOKEN: both.gate.mint({ sid: 'one-conversation' }),
+    },
+    stderr: 'ignore',
+  })
+  t.after(() => client.close())
+  assert.deepEqual((await client.tools()).sort(), ['fix__look', 'fs__read_text_file'])
+  const steps = story(both)
+  const answers = []
+  for (const { tool, input } of steps) answers.push(await client.call(tool, input))
+  const records = await assertRecorded(steps, 'legacy', both)
+  for (const [index, step] of steps.entries()) {
+    assertAnswered(step, answers[index] ?? assert.fail(`no answer ${index}`), records[index])
+  }
 })

@@ -337,7 +337,8 @@ test('a ping is legacy, a discovery modern, and each is unknown to the other era
   assert.equal((await modern(gate, 'ping')).status, 404)
   assert.equal((await modern(gate, 'initialize')).status, 404)
   const discovered = await modern(gate, 'server/discover')
-  assert.deepEqual(resultOf(discovered)['supportedVersions'], ['2026-07-28'])
+  const versions = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']
+  assert.deepEqual(resultOf(discovered)['supportedVersions'], versions)
   const bare = await legacy({ id: 1, method: 'server/discover' })
   assert.deepEqual([bare.status, errorOf(bare).code], [400, -32_602])
 })

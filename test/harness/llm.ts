@@ -9,14 +9,15 @@ export type Said =
 export interface ToolResult {
   readonly id: string
   readonly text: string
-  readonly isError: boolean
+  /** Undefined where the API has no word for it: Chat Completions hand over text alone. */
+  readonly isError: boolean | undefined
 }
 
 /** One question of the host to the model. */
 export interface Asked {
   /** Every tool result of the conversation so far, oldest first. */
   readonly results: readonly ToolResult[]
-  /** Names of the tools that the host offers. */
+  /** Names of the tools that the host offers, as often as it offers them. */
   readonly tools: readonly string[]
 }
 
@@ -34,9 +35,19 @@ interface MessagesRequest {
   readonly tools?: readonly { readonly name: string }[]
 }
 
+interface ChatRequest {
+  readonly stream?: boolean
+  readonly messages?: readonly {
+    readonly role: string
+    readonly tool_call_id?: string
+    readonly content?: string | readonly Block[] | null
+  }[]
+  readonly tools?: readonly { readonly function?: { readonly name: string } }[]
+}
+
 /**
- * A language model that says what a script tells it, over the Messages API that Claude Code speaks.
- * It is also the host's HTTP proxy, and refuses: whatever a host asks of the network is counted in `strayed`.
+ * A language model that says what a script tells it, over the Messages API that Claude Code speaks and over the Chat
+ * Completions that most other hosts speak. It is also the host's HTTP proxy, and refuses: whatever a host asks of the network is counted in `strayed`.
  */
 export class MockLlm {
   readonly #say: (asked: Asked) => Said | Promise<Said>
@@ -55,6 +66,8 @@ export class MockLlm {
     })
     this.#server.on('connect', (request: IncomingMessage, socket) => {
       this.strayed.push(request.url ?? '')
+      // Some hosts reset the connection when they are refused.
+      socket.on('error', () => undefined)
       socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
     })
   }
@@ -85,18 +98,22 @@ export class MockLlm {
       response.writeHead(403).end()
       return
     }
-    if (request.method !== 'POST' || !path.startsWith('/v1/messages')) {
+    const chat = path.startsWith('/v1/chat/completions')
+    if (request.method !== 'POST' || !(chat || path.startsWith('/v1/messages'))) {
       response.writeHead(404, { 'content-type': 'application/json' }).end('{}')
       return
     }
-    const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as MessagesRequest
+    const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as MessagesRequest & ChatRequest
     if (path.startsWith('/v1/messages/count_tokens')) return json(response, { input_tokens: 1 })
-    const asked = read(body)
+    const asked = chat ? readChat(body) : read(body)
     const offered = asked.tools.length > 0
     if (offered) this.asked.push(asked)
-    const message = messageOf(offered ? await this.#say(asked) : { text: 'ok' }, this.asked.length)
-    if (body.stream === true) stream(response, message)
-    else json(response, message)
+    const said = offered ? await this.#say(asked) : { text: 'ok' }
+    const turn = this.asked.length
+    if (chat && body.stream === true) streamCompletion(response, said, turn)
+    else if (chat) json(response, completionOf(said, turn))
+    else if (body.stream === true) stream(response, messageOf(said, turn))
+    else json(response, messageOf(said, turn))
   }
 }
 
@@ -125,6 +142,19 @@ function read(body: MessagesRequest): Asked {
         })),
     ),
     tools: (body.tools ?? []).map((tool) => tool.name),
+  }
+}
+
+function readChat(body: ChatRequest): Asked {
+  return {
+    results: (body.messages ?? [])
+      .filter(({ role }) => role === 'tool')
+      .map(({ tool_call_id, content }) => ({
+        id: tool_call_id ?? '',
+        text: textOf(content ?? undefined),
+        isError: undefined,
+      })),
+    tools: (body.tools ?? []).map((tool) => tool.function?.name ?? ''),
   }
 }
 
@@ -177,4 +207,50 @@ function stream(response: ServerResponse, message: Message): void {
   event('message_delta', { delta: { stop_reason, stop_sequence: null }, usage })
   event('message_stop', {})
   response.end()
+}
+
+/** Members that a whole completion and its chunks share, and the message of the one choice. */
+function chatParts(said: Said, turn: number) {
+  const uses = 'tool' in said
+  return {
+    head: { id: `chatcmpl-${turn}`, created: 0, model: 'mock' },
+    message: uses
+      ? {
+          role: 'assistant',
+          content: null,
+          tool_calls: [
+            {
+              index: 0,
+              id: `call_${turn}`,
+              type: 'function',
+              function: { name: said.tool, arguments: JSON.stringify(said.input) },
+            },
+          ],
+        }
+      : { role: 'assistant', content: said.text },
+    finish: uses ? 'tool_calls' : 'stop',
+    usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+  }
+}
+
+function completionOf(said: Said, turn: number): object {
+  const { head, message, finish, usage } = chatParts(said, turn)
+  return {
+    ...head,
+    object: 'chat.completion',
+    choices: [{ index: 0, message, finish_reason: finish }],
+    usage,
+  }
+}
+
+/** The same completion in chunks: what is said, why it ends, what it cost. */
+function streamCompletion(response: ServerResponse, said: Said, turn: number): void {
+  const { head, message, finish, usage } = chatParts(said, turn)
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  const chunk = (more: object) =>
+    response.write(`data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', ...more })}\n\n`)
+  chunk({ choices: [{ index: 0, delta: message, finish_reason: null }] })
+  chunk({ choices: [{ index: 0, delta: {}, finish_reason: finish }] })
+  chunk({ choices: [], usage })
+  response.end('data: [DONE]\n\n')
 }
