@@ -104,4 +104,59 @@ export const hostsAndServers = {
     behaviour:
       "a server's question reaches its host in the host's era, and its answer is taken from the session that was asked and nobody else",
   },
+  'hosts.conformance': {
+    source: 'issue 3, must hold 1; modelcontextprotocol/conformance 0.2.0-alpha.12, requirements',
+    behaviour:
+      'a host and a server of the same era pass every scored scenario of the official suite through the gate, with the content that the server gave',
+  },
+  'bridge.conformance': {
+    source: 'issue 3, must hold 1; PROTOCOL.md section 3',
+    behaviour:
+      'a host and a server of different eras pass every scored scenario that can exist there; what cannot is a list with reasons, and an entry that passes fails the run',
+  },
+  'hosts.list-deadline': {
+    source: 'issue 3, must hold, 10,000 tools over 100 servers',
+    behaviour:
+      'the first list of tools waits for servers of which nothing is known, all at once and each at most `listTimeoutMs`; approved tools are listed without waiting, and a warm list asks no server',
+  },
+  'hosts.unavailable-named': {
+    source: 'issue 3, must hold, 10,000 tools over 100 servers; ARCHITECTURE.md section 2, tools/list',
+    behaviour:
+      'a list of tools names in `_meta` the servers that cannot be asked, with the kind of failure, and none of which policy gives the caller nothing',
+  },
+  'hosts.unavailable-told': {
+    source: 'issue 3, must hold, 10,000 tools over 100 servers',
+    behaviour:
+      'a server that is dead or hangs is one line of `tail`, and one more when it is back; a server that flaps is told once in ten seconds',
+  },
+  'hosts.list-pages': {
+    source: 'MCP 2025-11-25 and 2026-07-28, server/utilities/pagination',
+    behaviour:
+      'a list of tools comes in pages of at most 1,000 tools or 1 MiB with a cursor that survives changes of the catalogue; a cursor that no page gave is refused with -32602',
+  },
+  'eras.sessions': {
+    source: 'MCP 2025-11-25, basic/transports, session management; ARCHITECTURE.md section 4',
+    behaviour:
+      'a legacy session id opens for the session and endpoint that it was given to until DELETE or its end: changed, foreign and ended ones are 404; it survives a key rotation, and a modern host has none',
+  },
+  'eras.streams': {
+    source: 'MCP 2025-11-25, basic/transports, listening for messages; MCP 2026-07-28, subscriptions',
+    behaviour:
+      'the GET stream and subscriptions/listen stay open, are kept alive, tell what changed, end in order when the gate stops, and a session that opens too many loses the oldest',
+  },
+  'eras.batches': {
+    source: 'MCP 2025-03-26, basic/transports, sending messages',
+    behaviour:
+      'a batch of at most 64 messages is taken from hosts of 2025-03-26 alone and answered as one; what is refused of one message does not take the answers to the others',
+  },
+  'bridge.isolation': {
+    source: 'issue 3; ARCHITECTURE.md section 5, rule 3; OWASP API1:2023',
+    behaviour:
+      'of 500 principals that call at once with identical JSON-RPC ids none sees an answer, progress, log message or question of another one, nor can it answer, resume or cancel for it',
+  },
+  'bridge.disconnect': {
+    source: 'issue 3; MCP 2026-07-28, streamable HTTP, cancellation',
+    behaviour:
+      'a host that stops, cancels or goes at any byte of a call leaves no handle, child, call in flight or memory behind',
+  },
 } as const satisfies Record<string, Requirement>

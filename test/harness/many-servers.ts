@@ -58,15 +58,16 @@ export async function startMany(crowd: Crowd): Promise<ManyServers> {
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
-    const { id, method } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { id: number; method: string }
+    const { id, method } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+      id: number
+      method: string
+    }
     const server = Number(request.url?.slice('/s'.length))
     asked.push(`s${server} ${method}`)
     const result = await resultOf(server, method)
     const rest = result === undefined ? { error: { code: -32601, message: 'no such method' } } : { result }
     const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, ...rest }))
-    response
-      .writeHead(200, { 'content-type': 'application/json', 'content-length': body.length })
-      .end(body)
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body)
   }
 
   const http = createServer((request, response) => {

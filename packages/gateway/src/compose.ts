@@ -1,8 +1,10 @@
 import { join } from 'node:path'
+import { type Duplex, duplexPair } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { createApprovals } from './adapters/file/approvals.ts'
 import { openKeyRing } from './adapters/file/key-ring.ts'
-import { loadEvidenceKey } from './adapters/file/evidence-key.ts'
+import { EvidenceBusy } from './adapters/file/evidence-errors.ts'
+import { type EvidenceKey, loadEvidenceKey } from './adapters/file/evidence-key.ts'
 import { createEvidenceLog } from './adapters/file/evidence-log.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
@@ -17,7 +19,7 @@ import { newCallId } from './call/id.ts'
 import type { JsonObject } from './call/json.ts'
 import { Refusal } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
-import type { RunningGate } from './cli/world.ts'
+import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
@@ -26,6 +28,7 @@ import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
 import { Listeners } from './pipeline/listeners.ts'
+import { LogLevels } from './pipeline/log-levels.ts'
 import { RefusalCounter } from './pipeline/refusal-counter.ts'
 import { createRunner } from './pipeline/runner.ts'
 import { createCatalogStage } from './stages/catalog/catalog.ts'
@@ -40,6 +43,7 @@ import { createSchemaStage } from './stages/schema/schema.ts'
 import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import type { CatalogServer } from './ports/catalog.ts'
+import type { EvidenceLog } from './ports/evidence-log.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
 import { createRoutes } from './wire/routes.ts'
@@ -55,19 +59,46 @@ const RECORD_MS = 2_000
 /** A call's deadline before its server is known, and for a server that is not configured. */
 const DEFAULT_DEADLINE_MS = 60_000
 
-/** Puts the rooms together and listens. The only function that knows which adapter stands behind which port. */
-export async function startGate(config: GatewayConfig, version: string): Promise<RunningGate> {
+/** Processes of `callgate wrap` that may run at once on one state folder. */
+const MAX_NODES = 64
+
+/** Base URL of a gate without a port. */
+const NOWHERE = 'http://127.0.0.1'
+
+/** Starts the gate behind its listener. */
+export function startGate(config: GatewayConfig, version: string): Promise<RunningGate> {
+  return compose(config, version, undefined)
+}
+
+/**
+ * Starts a gate that has no port: connections are opened by `dial`, in this process alone. Several such gates may share a
+ * state folder, where each writes a log of its own.
+ * @param onEvent told what the gate writes to its log about itself
+ */
+export function encloseGate(
+  config: GatewayConfig,
+  version: string,
+  onEvent: GateListener,
+): Promise<EnclosedGate> {
+  return compose(config, version, onEvent)
+}
+
+/**
+ * Puts the rooms together. The only function that knows which adapter stands behind which port.
+ * @param enclosed undefined: the gate listens on its port
+ */
+async function compose(
+  config: GatewayConfig,
+  version: string,
+  enclosed: GateListener | undefined,
+): Promise<EnclosedGate> {
   const { state, listener } = config
   const now = Date.now
   const evidenceKey = await loadEvidenceKey(join(state, 'keys', 'evidence.key'))
-  const log = createEvidenceLog({
-    directory: join(state, 'evidence', '0'),
-    key: evidenceKey,
-    ...config.evidence,
-  })
-  await log.start()
-  const note = (event: string, detail: JsonObject) =>
-    void log
+  const { log, node, directory } = await openLog(config, evidenceKey, enclosed === undefined ? 1 : MAX_NODES)
+  const note = (event: string, detail: JsonObject) => {
+    enclosed?.(event, detail)
+    log
       .append({
         v: 1,
         kind: 'gate',
@@ -77,6 +108,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
         detail,
       })
       .catch(() => undefined)
+  }
 
   const said = new Set<string>()
   const sayOnce = (event: string, problem: string) => {
@@ -94,7 +126,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     { onProblem: (issuer, problem) => note('keys.problem', { issuer, problem }) },
   )
   await keys.start()
-  const replay = await openReplayGuard(join(state, 'replay.journal'))
+  const replay = await openReplayGuard(join(state, node === 0 ? 'replay.journal' : `replay-${node}.journal`))
   const identity = createIdentity(
     { keys, replay, sessions: createSessions() },
     {
@@ -151,11 +183,12 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   const discovery = new Discovery({
     upstream,
     catalog,
-    servers: new Map(Object.entries(config.servers).map(([id, server]) => [id, server.listTimeoutMs])),
+    servers: new Map(Object.entries(config.servers)),
     onEvent: ({ event, ...detail }) => note(event, detail),
   })
 
   const inFlight = new InFlight()
+  const levels = new LogLevels()
   const refusals = new RefusalCounter(log, now, newCallId)
   const records = createRecords(macKey)
   const run = createRunner(
@@ -170,6 +203,7 @@ export async function startGate(config: GatewayConfig, version: string): Promise
         states,
         declared,
         roots: (server) => rootsOf(config, server),
+        logLevel: (session) => levels.of(session),
         // A read has no intent of its own: what a server asks on its behalf must not be the first that is known of it.
         recordQuestion: async (call) => {
           if (call.recorded === 'outcome-only') await log.append(await records.intent(call, now()))
@@ -193,10 +227,12 @@ export async function startGate(config: GatewayConfig, version: string): Promise
     mayReach: (principal, target, tool) => policy.mayReach(principal, target, tool),
     mayReachServer: (principal, server) => policy.mayReachServer(principal, server),
     found: (servers) => discovery.found(servers),
+    lost: (server) => discovery.look(server),
     upstream,
     inFlight,
     refusals,
     listeners,
+    levels,
     declared,
     listTimeoutMs: DEFAULT_DEADLINE_MS,
   })
@@ -216,9 +252,9 @@ export async function startGate(config: GatewayConfig, version: string): Promise
       refuse: (exchange, refusal) => routes.refuse(exchange, refusal),
     },
   )
-  const port = await listen(server, listener.host, listener.port)
-  const url = `http://${listener.host.includes(':') ? `[${listener.host}]` : listener.host}:${port}`
+  const url = enclosed === undefined ? await listen(server, listener.host, listener.port) : NOWHERE
   const publicUrl = listener.publicUrl ?? url
+  const { port } = new URL(url)
   for (const name of ['127.0.0.1', 'localhost', '[::1]']) hosts.add(`${name}:${port}`)
   hosts.add(new URL(publicUrl).host)
   const routes = createRoutes({
@@ -267,6 +303,12 @@ export async function startGate(config: GatewayConfig, version: string): Promise
   return {
     url,
     settled,
+    evidence: directory,
+    dial(): Duplex {
+      const [ours, theirs] = duplexPair()
+      server.emit('connection', ours)
+      return theirs
+    },
     async close() {
       draining = true
       clearInterval(takeApprovals)
@@ -275,7 +317,8 @@ export async function startGate(config: GatewayConfig, version: string): Promise
       listeners.close()
       discovery.stop()
       server.close()
-      await inFlightAtMost(DRAIN_MS)
+      // Behind a gate without a port nobody is left who could be answered.
+      await inFlightAtMost(enclosed === undefined ? DRAIN_MS : 0)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
       await upstream.close()
       // What was aborted still has its outcome to record, and large arguments are hashed off this thread.
@@ -306,10 +349,35 @@ function rootsOf({ servers }: GatewayConfig, server: string): readonly string[] 
   return roots.length === 0 ? undefined : roots.map((root) => pathToFileURL(root).href)
 }
 
+/**
+ * Opens the log of this process: the first one that no other process writes (ARCHITECTURE.md section 4).
+ * @param most logs that are tried
+ * @throws EvidenceBusy when others write them all, EvidenceCorrupt, or the disk's error
+ */
+async function openLog(
+  { state, evidence }: GatewayConfig,
+  key: EvidenceKey,
+  most: number,
+): Promise<{ readonly log: EvidenceLog; readonly node: number; readonly directory: string }> {
+  for (let node = 0; ; node++) {
+    const directory = join(state, 'evidence', String(node))
+    const log = createEvidenceLog({ directory, key, ...evidence })
+    try {
+      await log.start()
+      return { log, node, directory }
+    } catch (error) {
+      if (!(error instanceof EvidenceBusy) || node + 1 >= most) throw error
+    }
+  }
+}
+
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-/** @throws CommandFailed naming the port when it is taken */
-function listen(server: ReturnType<typeof createListener>, host: string, port: number): Promise<number> {
+/**
+ * @returns the base URL of what listens
+ * @throws CommandFailed naming the port when it is taken
+ */
+function listen(server: ReturnType<typeof createListener>, host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
@@ -322,7 +390,8 @@ function listen(server: ReturnType<typeof createListener>, host: string, port: n
     })
     server.listen(port, host, () => {
       const address = server.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : port)
+      const taken = typeof address === 'object' && address !== null ? address.port : port
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${taken}`)
     })
   })
 }

@@ -19,6 +19,8 @@ const world: World = {
   env: process.env,
   now: Date.now,
   startGate: async (config) => (await import('./compose.ts')).startGate(config, version),
+  encloseGate: async (config, onEvent) =>
+    (await import('./compose.ts')).encloseGate(config, version, onEvent),
   openDevIssuer: async (state) => (await import('./adapters/keys/dev-issuer.ts')).openDevIssuer(state),
   pins: async (path) => (await import('./adapters/file/pin-store.ts')).createPinStore(path).load(),
   async approve(state, given) {
@@ -36,12 +38,17 @@ const world: World = {
   },
   macKeys: async (state) =>
     (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
-  async relay(url, tokenFor) {
+  async relay({ url, tokenFor, dial, signal }) {
     const { createGateClient } = await import('./adapters/gate/client.ts')
     const { relayStdio } = await import('./wire/stdio-relay.ts')
-    const client = createGateClient(url, tokenFor)
-    await relayStdio({ input: process.stdin, output: process.stdout, post: client.post })
-    await client.close()
+    const client = createGateClient({ url, tokenFor, ...(dial === undefined ? {} : { dial }) })
+    await relayStdio({
+      input: process.stdin,
+      output: process.stdout,
+      send: client.send,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    client.close()
   },
 }
 

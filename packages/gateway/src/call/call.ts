@@ -68,8 +68,8 @@ export interface ReceivedCall {
 export interface Continuation {
   /** The host's answers as it gave them; undefined: none. */
   readonly responses: JsonObject | undefined
-  /** The state that the gate sealed with the questions. */
-  readonly requestState: string
+  /** The state that the gate sealed with the questions; undefined: the host answers what it knows will be asked. */
+  readonly requestState: string | undefined
 }
 
 export interface Actor {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CommandFailed } from './output.ts'
 import { readRunFile, requireConfig, stateFolder } from './locate.ts'
-import type { World } from './world.ts'
+import type { DevMint, World } from './world.ts'
 
 export interface ConnectOptions {
   readonly state?: string
@@ -32,25 +32,31 @@ export async function connect(world: World, options: ConnectOptions): Promise<vo
   }
   const config = requireConfig({ ...world.env, CALLGATE_STATE: state }, run.config)
   const issuer = await world.openDevIssuer(config.state)
-  const base = config.listener.publicUrl ?? run.url
   const path = `/mcp${options.server === undefined ? '' : `/${options.server}`}`
-  const sid = randomUUID()
+  const tokenFor = renewedToken(world, issuer, {
+    audience: (config.listener.publicUrl ?? run.url) + path,
+    subject: options.subject,
+    clientId: options.client,
+    scope: options.scope,
+    lifetimeS,
+    sid: randomUUID(),
+  })
+  await world.relay({ url: run.url + path, tokenFor })
+}
+
+/** A token that is renewed at half of its life: the other half is left for clocks that differ and calls that wait. */
+export function renewedToken(
+  world: Pick<World, 'now'>,
+  issuer: DevMint,
+  options: Parameters<DevMint['mint']>[0],
+): () => string {
   let token = ''
   let renewAt = 0
-  const tokenFor = () => {
+  return () => {
     if (world.now() >= renewAt) {
-      token = issuer.mint({
-        audience: base + path,
-        subject: options.subject,
-        clientId: options.client,
-        scope: options.scope,
-        lifetimeS,
-        sid,
-      }).token
-      // Half of the life is left for clocks that differ and calls that wait.
-      renewAt = world.now() + lifetimeS * 500
+      token = issuer.mint(options).token
+      renewAt = world.now() + options.lifetimeS * 500
     }
     return token
   }
-  await world.relay(run.url + path, tokenFor)
 }

@@ -172,6 +172,42 @@ export function createProgram(world: World, version: string): Command {
     .action(async (options) => (await import('./connect.ts')).connect(world, options))
 
   program
+    .command('wrap')
+    .description(
+      'the gate as a stdio server: one server behind it, one host before it, one process, no port and no configuration',
+    )
+    .argument('<command...>', 'program and arguments of the server, behind `--`')
+    .option(
+      '--policy <file>',
+      'policy file, may be repeated; default: every call is allowed and recorded',
+      listed,
+      [],
+    )
+    .option(
+      '--name <id>',
+      'id of the server in policy and records, and its folder in the state folder; default: made of the command',
+    )
+    .option('--read <glob>', 'tools that only read, may be repeated; every other one is `write`', listed, [])
+    .option('--env <variable>', 'pass this variable on to the server, may be repeated', listed, [])
+    .option(
+      '--ask <capability>',
+      'what the server may ask of the host, such as elicitation.form; may be repeated, default: nothing',
+      listed,
+      [],
+    )
+    .option('--client <id>', 'which client, and so which actor; default: the local user')
+    .option('--state <folder>', 'state folder; default: CALLGATE_STATE, or `state` here')
+    .addHelpText(
+      'after',
+      `
+Example: callgate wrap --policy policy.yaml -- npx -y @modelcontextprotocol/server-everything stdio
+
+Standard output is the protocol; all notes go to standard error. It ends with the host, and at once when the server cannot be
+started (exit code 1). Answers have 5 seconds after the host closed its end.`,
+    )
+    .action(async (command, options) => exit(await (await import('./wrap.ts')).wrap(world, command, options)))
+
+  program
     .command('install')
     .description(
       "put a host's MCP servers behind the gate, and the gate in their place; shows the diff first",
@@ -230,6 +266,11 @@ export function createProgram(world: World, version: string): Command {
     .action(async (id, options) => (await import('./evidence.ts')).evidenceShow(world, id, options))
 
   return program
+}
+
+/** Collects an option that may be repeated. */
+function listed(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value]
 }
 
 /** Runs a command line. @returns the exit code: 0, 1 for a command that failed, 2 for a wrong command line */

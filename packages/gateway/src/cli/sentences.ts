@@ -28,7 +28,7 @@ export function sentence(record: EvidenceRecord): string {
     case 'refusals':
       return `${record.time} ${record.id} ${record.count} x ${record.code} from ${record.peer}`
     case 'gate':
-      return `${record.time} ${record.id} gate: ${safeText(record.event)} ${safeText(JSON.stringify(record.detail))}`
+      return `${record.time} ${record.id} gate: ${gateEvent(record)}`
   }
 }
 
@@ -38,4 +38,11 @@ function endOf(record: Extract<EvidenceRecord, { kind: 'outcome' }>): string {
   const took = ` (${Math.round(record.ms)} ms)`
   if (record.outcome === 'answered') return `answered${by}${took}`
   return `${record.outcome} with ${record.code ?? 'no code'}${by}${took}`
+}
+
+function gateEvent({ event, detail }: Extract<EvidenceRecord, { kind: 'gate' }>): string {
+  const { server, why } = detail
+  if (event === 'server.unavailable') return safeText(`server ${server} is unavailable: ${why}`)
+  if (event === 'server.available') return safeText(`server ${server} is back`)
+  return `${safeText(event)} ${safeText(JSON.stringify(detail))}`
 }

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream'
+import type { JsonObject } from '../call/json.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
 
@@ -9,6 +11,29 @@ export interface RunningGate {
   readonly settled: Promise<void>
   /** Stops taking calls, ends those in flight, closes the log. */
   close(): Promise<void>
+}
+
+/** A gate that only this process reaches: it has no port. */
+export interface EnclosedGate extends RunningGate {
+  /** Opens a connection. */
+  readonly dial: () => Duplex
+  /** Folder of its log of record. */
+  readonly evidence: string
+}
+
+/** What a gate writes to its log about itself, such as `server.unavailable`. */
+export type GateListener = (event: string, detail: JsonObject) => void
+
+/** Where `relay` leads. */
+export interface RelayTarget {
+  /** URL of the endpoint. */
+  readonly url: string
+  /** A token that is good for one more request. */
+  readonly tokenFor: () => string
+  /** Opens a connection in another way than over TCP. */
+  readonly dial?: () => Duplex
+  /** Ends it before the host does. */
+  readonly signal?: AbortSignal
 }
 
 /** Mints tokens of the development issuer, whose key lies in state/keys. */
@@ -37,6 +62,8 @@ export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly now: () => number
   readonly startGate: (config: GatewayConfig) => Promise<RunningGate>
+  /** Starts a gate without a port. */
+  readonly encloseGate: (config: GatewayConfig, onEvent: GateListener) => Promise<EnclosedGate>
   readonly openDevIssuer: (stateDir: string) => Promise<DevMint>
   readonly pins: (path: string) => Promise<Readonly<Record<string, ServerPins>>>
   readonly approve: (
@@ -51,6 +78,6 @@ export interface World {
   }
   /** Keys of the keyed hashes in records, by tenant. */
   readonly macKeys: (stateDir: string) => Promise<(tenant: string) => Buffer>
-  /** Relays stdio of this process to the gate until the host closes it. */
-  readonly relay: (url: string, tokenFor: () => string) => Promise<void>
+  /** Relays stdio of this process to an endpoint of a gate until the host closes it. */
+  readonly relay: (options: RelayTarget) => Promise<void>
 }

@@ -100,7 +100,13 @@ servers:
   files: { command: [node, server.mjs], roots: [data], tools: { 'read_*': { class: read, labels: [files] }, move: {} } }
   remote: { url: 'https://tools.example/mcp' }
 `)
-  const common = { era: 'auto', clientCapabilities: [], approve: 'manual', timeoutMs: 60_000 }
+  const common = {
+    era: 'auto',
+    clientCapabilities: [],
+    approve: 'manual',
+    timeoutMs: 60_000,
+    listTimeoutMs: 5_000,
+  }
   assert.deepEqual(servers, {
     files: {
       ...common,

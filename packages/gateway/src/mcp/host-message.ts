@@ -124,12 +124,11 @@ function responseOf(message: JsonObject, id: string | number | undefined): HostR
 }
 
 /**
- * The messages of a batch, each as one document of its own; undefined: not a batch. Only 2025-03-26 has them. Written anew,
+ * The messages of a batch, each as one document of its own. Only 2025-03-26 has them. Written anew,
  * so that each is scanned as a message is: the scanner guards the names of an envelope only at the top of a document.
  * @throws MessageRefused CG_WIRE_* for an ambiguous document, more than 64 messages, or a number that would not survive
  */
-export function readBatch(bytes: Uint8Array, options: ScanOptions): readonly Buffer[] | undefined {
-  if (!opensArray(bytes)) return undefined
+export function readBatch(bytes: Uint8Array, options: ScanOptions): readonly Buffer[] {
   const scanned = scan(bytes, options)
   const parsed: unknown = JSON.parse(
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'),
@@ -143,8 +142,8 @@ export function readBatch(bytes: Uint8Array, options: ScanOptions): readonly Buf
 /** Most messages of one batch. */
 const MAX_BATCH = 64
 
-/** Whether the first byte that is no white space opens an array. */
-function opensArray(bytes: Uint8Array): boolean {
+/** Whether bytes are meant as a batch: the first that is no white space opens an array. */
+export function isBatch(bytes: Uint8Array): boolean {
   for (const byte of bytes) {
     if (byte === 0x5b) return true
     if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) return false

@@ -173,13 +173,18 @@ export function encodeRequest(
   meta: JsonObject | undefined,
   retry?: RetryMembers | undefined,
 ): Buffer {
-  for (const written of WRITTEN_MEMBERS) {
-    if (Object.hasOwn(head, written)) throw new TypeError(`\`head\` must not hold \`${written}\``)
+  if (Object.hasOwn(head, 'arguments') || Object.hasOwn(head, '_meta')) {
+    throw new TypeError('`head` must not hold `arguments` or `_meta`')
   }
   const members = JSON.stringify(head).slice(1, -1)
   const before = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":{${members}`
   const comma = members === '' ? '' : ','
-  if (retry !== undefined) return encodeRetry(before, comma, argsBytes, meta, retry)
+  if (retry !== undefined) {
+    if (Object.hasOwn(head, 'inputResponses') || Object.hasOwn(head, 'requestState')) {
+      throw new TypeError('`head` must not hold `inputResponses` or `requestState`')
+    }
+    return encodeRetry(before, comma, argsBytes, meta, retry)
+  }
   if (argsBytes === undefined) {
     return Buffer.from(
       meta === undefined ? `${before}}}` : `${before}${comma}"_meta":${JSON.stringify(meta)}}}`,
@@ -188,8 +193,6 @@ export function encodeRequest(
   const tail = meta === undefined ? '}}' : `,"_meta":${JSON.stringify(meta)}}}`
   return splice(`${before}${comma}"arguments":`, argsBytes, tail)
 }
-
-const WRITTEN_MEMBERS = ['arguments', '_meta', 'inputResponses', 'requestState'] as const
 
 /** What a second call brings of the first one. */
 interface RetryMembers {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Refusal } from '../call/refusal.ts'
 import type { Answer } from '../call/call.ts'
+import type { CatalogServer } from '../ports/catalog.ts'
 import { wireName } from '../mcp/naming.ts'
 import { type Upstream, UpstreamFailed } from '../ports/upstream.ts'
 import { FakeLog, answerOf, catalogServer, identifiedCall } from '../testing/calls.ts'
@@ -10,19 +11,33 @@ import { createToolList } from '../wire/tool-list.ts'
 import { createGate } from './gate.ts'
 import { InFlight } from './in-flight.ts'
 import { Listeners } from './listeners.ts'
+import { LogLevels } from './log-levels.ts'
 import { RefusalCounter } from './refusal-counter.ts'
+import type { Ended } from './runner.ts'
 
 const { principal, session } = identifiedCall()
 const known = { principal, session }
 
+const SERVERS = [
+  catalogServer('b', ['one', 'two'], { withheld: new Map([['gone', { state: 'drifted', why: '' }]]) }),
+  catalogServer('a', ['x']),
+]
+
 function gateOver(
   reachable: (name: string) => boolean,
   answer: () => Promise<Answer> = () => assert.fail('not asked'),
+  {
+    servers = SERVERS,
+    found = () => assert.fail('nobody waits'),
+    run = () => assert.fail('not asked'),
+    lost = () => assert.fail('nothing is lost'),
+  }: {
+    servers?: readonly CatalogServer[]
+    found?: (servers: readonly string[]) => Promise<void>
+    run?: () => Promise<Ended>
+    lost?: (server: string) => void
+  } = {},
 ) {
-  const servers = [
-    catalogServer('b', ['two', 'one'], { withheld: new Map([['gone', { state: 'drifted', why: '' }]]) }),
-    catalogServer('a', ['x']),
-  ]
   const nobody = (): never => assert.fail('not asked')
   const upstream: Upstream = {
     request: answer,
@@ -33,9 +48,12 @@ function gateOver(
   }
   return createGate({
     authenticate: () => Promise.resolve(known),
-    run: nobody,
+    run,
     catalog: { server: (id) => servers.find((each) => each.id === id), servers: () => servers },
     mayReach: (_, target) => reachable(target.name),
+    mayReachServer: (_, server) => reachable(server),
+    found,
+    lost,
     upstream,
     inFlight: new InFlight(() => 0),
     refusals: new RefusalCounter(
@@ -44,29 +62,85 @@ function gateOver(
       () => 'id',
     ),
     listeners: new Listeners({ upstream, declared: () => ({}), server: () => undefined }),
+    levels: new LogLevels(),
     declared: () => ({}),
     listTimeoutMs: 1_000,
   })
 }
 
-test('a list shows what the caller may reach and nothing that is withheld, in one order', () => {
+test('a list shows what the caller may reach and nothing that is withheld, in one order', async () => {
   verifies('play3.allow-lists')
   const gate = gateOver((name) => name !== 'two')
   const list = createToolList(gate)
-  assert.deepEqual(list(known, undefined), [{ name: 'b__one' }, { name: 'a__x' }])
-  assert.deepEqual(list(known, undefined), list(known, undefined))
-  assert.deepEqual(list(known, 'b'), [{ name: 'one' }])
-  assert.deepEqual(list(known, 'nobody'), [])
+  assert.deepEqual(await list(known, undefined), { tools: [{ name: 'a__x' }, { name: 'b__one' }] })
+  assert.deepEqual(await list(known, 'b'), { tools: [{ name: 'one' }] })
+  assert.deepEqual(await list(known, 'nobody'), { tools: [] })
 })
 
-test('a tool without a wire name of its own is not shown on the aggregate', () => {
+test('a tool without a wire name of its own is not shown on the aggregate', async () => {
   verifies('mcp.names')
   const twin = wireName('fs', 'read.file').slice('fs__'.length)
-  const server = catalogServer('fs', ['read.file', twin, 'other'])
-  const tools = [...server.tools.values()]
-  const list = createToolList({ tools: () => tools, server: () => server })
-  const names = list(known, undefined).map(({ name }) => name)
-  assert.deepEqual(names, ['fs__other'])
+  const servers = [catalogServer('fs', ['read.file', twin, 'other'])]
+  const list = createToolList(gateOver(() => true, undefined, { servers }))
+  assert.deepEqual(await list(known, undefined), { tools: [{ name: 'fs__other' }] })
+})
+
+test('a list waits for the servers of which nothing is known, but for none that policy gives the caller nothing of', async () => {
+  verifies('hosts.list-deadline')
+  const servers = [
+    catalogServer('fresh', [], { state: 'starting' }),
+    catalogServer('hidden', [], { state: 'starting' }),
+    catalogServer('pinned', ['x'], { state: 'starting' }),
+    catalogServer('failed', [], { state: 'failed', unavailable: 'timeout' }),
+  ]
+  const awaited: string[] = []
+  const found = (ids: readonly string[]) => {
+    awaited.push(...ids)
+    return Promise.resolve()
+  }
+  const list = createToolList(gateOver((name) => name !== 'hidden', undefined, { servers, found }))
+  await list(known, 'hidden')
+  assert.deepEqual(awaited, [])
+  await list(known, undefined)
+  assert.deepEqual(awaited, ['fresh'])
+})
+
+test('the first page names the servers that cannot be asked, and none that policy gives the caller nothing of', async () => {
+  verifies('hosts.unavailable-named')
+  const servers = [
+    catalogServer('dead', [], { state: 'failed', unavailable: 'unavailable' }),
+    catalogServer('hidden', [], { state: 'failed', unavailable: 'timeout' }),
+    catalogServer('closed', ['secret'], { unavailable: 'timeout' }),
+    catalogServer('known', ['x'], { unavailable: 'protocol' }),
+  ]
+  const gate = gateOver((name) => !['hidden', 'secret'].includes(name), undefined, { servers })
+  const list = createToolList(gate)
+  assert.deepEqual(await list(known, undefined), {
+    tools: [{ name: 'known__x' }],
+    _meta: {
+      'dev.callgate/unavailable': [
+        { server: 'dead', reason: 'unavailable' },
+        { server: 'known', reason: 'protocol' },
+      ],
+    },
+  })
+  assert.deepEqual(await list(known, 'hidden'), { tools: [] })
+})
+
+test('a call that did not reach its server is told, one that was answered or refused is not', async () => {
+  verifies('hosts.unavailable-told')
+  const lost: string[] = []
+  const target = { server: 'b', kind: 'tool', name: 'one' } as const
+  const ends = (outcome: Ended['outcome']) =>
+    gateOver(() => true, undefined, {
+      run: () => Promise.resolve({ call: { ...identifiedCall(), target }, outcome }),
+      lost: (server) => void lost.push(server),
+    }).call(identifiedCall())
+  await ends({ kind: 'refused', refusal: new Refusal('CG_POLICY_DENIED') })
+  await ends({ kind: 'failed', refusal: new Refusal('CG_UPSTREAM_BUSY') })
+  assert.deepEqual(lost, [])
+  await ends({ kind: 'failed', refusal: new Refusal('CG_UPSTREAM_UNAVAILABLE') })
+  assert.deepEqual(lost, ['b'])
 })
 
 test('resources, templates and prompts are filtered one by one, and what has no name is left out', async () => {

@@ -6,6 +6,7 @@ import type { Catalog, CatalogServer, PinnedTool, UnavailableReason } from '../p
 import { type Upstream, UpstreamFailed } from '../ports/upstream.ts'
 import type { InFlight } from './in-flight.ts'
 import type { Listeners } from './listeners.ts'
+import type { LogLevels } from './log-levels.ts'
 import type { RefusalCounter } from './refusal-counter.ts'
 import type { Ended } from './runner.ts'
 
@@ -43,10 +44,13 @@ export interface GateOptions {
   readonly mayReachServer: (principal: Principal, server: string) => boolean
   /** Waits until servers have listed their tools for the first time, have failed to or took too long. */
   readonly found: (servers: readonly string[]) => Promise<void>
+  /** Told when a call did not reach its server. */
+  readonly lost: (server: string) => void
   readonly upstream: Upstream
   readonly inFlight: InFlight
   readonly refusals: RefusalCounter
   readonly listeners: Listeners
+  readonly levels: LogLevels
   /** Client capabilities that a server is told, of those that a host declared. */
   readonly declared: (server: string, host: JsonObject) => JsonObject
   readonly listTimeoutMs: number
@@ -142,6 +146,7 @@ export function createGate(options: GateOptions) {
           host: {
             capabilities,
             logLevel: undefined,
+            hearsLogs: false,
             onProgress: undefined,
             onLog: undefined,
             ask: unreachable,
@@ -183,6 +188,13 @@ export function createGate(options: GateOptions) {
       const ended = await options.run(received)
       const { session, target } = ended.call
       if (session !== undefined && target !== undefined) options.listeners.touch(session.id, target.server)
+      const { outcome } = ended
+      if (
+        target !== undefined &&
+        outcome.kind !== 'answered' &&
+        outcome.refusal.code === 'CG_UPSTREAM_UNAVAILABLE'
+      )
+        options.lost(target.server)
       return ended
     },
     tools,
@@ -191,6 +203,7 @@ export function createGate(options: GateOptions) {
     ask,
     list,
     listeners: options.listeners,
+    levels: options.levels,
     mayReach: (known: Known, target: Target): boolean => mayReach(known.principal, target, undefined),
     servers: (): readonly CatalogServer[] => catalog.servers(),
     server: (id: string): CatalogServer | undefined => catalog.server(id),

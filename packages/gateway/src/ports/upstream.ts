@@ -26,8 +26,10 @@ export interface UpstreamRequest {
 export interface HostReach {
   /** Client capabilities declared to the server: what the host declared, cut by `servers.X.clientCapabilities`. */
   readonly capabilities: JsonObject
-  /** Least severity of log messages; undefined: the server's own. */
+  /** Least severity of log messages; undefined: the host did not say. */
   readonly logLevel: string | undefined
+  /** A legacy host hears what a server logs without having said a level; a modern one hears nothing. */
+  readonly hearsLogs: boolean
   readonly onProgress: ((params: JsonObject) => void) | undefined
   readonly onLog: ((params: JsonObject) => void) | undefined
   /**

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../call/json.ts'
 import type { PinStore, ServerPins } from '../ports/pin-store.ts'
 import { verifies } from '../testing/verifies.ts'
-import { type CatalogEvent, ServerCatalog } from './catalog.ts'
+import { ServerCatalog } from './catalog.ts'
+import type { CatalogEvent } from './catalog-events.ts'
 import { definitionDigest } from './definition.ts'
 
 const note = (change: JsonObject = {}): JsonObject => ({
@@ -199,7 +201,7 @@ test('an approval that met a full disk is served once it is saved, not before, a
   store.fails = true
   const approve = () => catalog.approve('fix', 'note', definitionDigest(note()), 'ann')
   await assert.rejects(approve, /disk full/)
-  catalog.failed('fix')
+  catalog.failed('fix', 'timeout')
   assert.deepEqual(served(catalog), [], 'what is not on the disk is not served')
   store.fails = false
   assert.equal(await approve(), true)
@@ -246,6 +248,36 @@ test('a server that changes its tools all day is muted, and what is approved is 
   assert.equal(events.at(-1)?.event, 'catalog.approved')
 })
 
+test('servers that list at once share the saves, and each is served from the save that holds it', async () => {
+  const ids = Array.from({ length: 50 }, (_, i) => `s${i}`)
+  const saves: Record<string, ServerPins>[] = []
+  let changes = 0
+  const catalog = new ServerCatalog({
+    policies: new Map(
+      ids.map((id) => [id, { approve: 'first-use', classify: () => ({ class: 'write', labels: [] }) }]),
+    ),
+    store: {
+      load: () => Promise.resolve({}),
+      save: async (pins) => {
+        saves.push({ ...pins })
+        await sleep(5)
+      },
+    },
+    now: Date.now,
+    onEvent: () => undefined,
+    onChange: () => void changes++,
+  })
+  await Promise.all(
+    ids.map(async (id) => {
+      await catalog.listed(id, [note()])
+      assert.deepEqual([...(catalog.server(id)?.tools.keys() ?? [])], ['note'])
+    }),
+  )
+  assert.ok(saves.length <= 25, `${saves.length} saves`)
+  assert.equal(changes, saves.length)
+  assert.deepEqual(Object.keys(saves.at(-1) ?? {}).sort(), [...ids].sort())
+})
+
 test('a server that is not configured is no part of the catalogue', async () => {
   const { catalog } = bench()
   await catalog.listed('stranger', [note()])
@@ -255,7 +287,7 @@ test('a server that is not configured is no part of the catalogue', async () => 
 test('a server that fails keeps what it had', async () => {
   const { catalog } = bench()
   await catalog.load()
-  catalog.failed('fix')
+  catalog.failed('fix', 'timeout')
   assert.equal(catalog.server('fix')?.state, 'failed')
   await catalog.describe('fix', {
     era: 'legacy',
@@ -265,6 +297,6 @@ test('a server that fails keeps what it had', async () => {
     instructions: undefined,
     tools: [note()],
   })
-  catalog.failed('fix')
+  catalog.failed('fix', 'timeout')
   assert.deepEqual([catalog.server('fix')?.state, served(catalog)], ['ready', ['note']])
 })

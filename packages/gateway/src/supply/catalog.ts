@@ -1,11 +1,12 @@
 import type { ArgumentCheck, ToolClass } from '../call/call.ts'
 import { type JsonObject, stringMember } from '../call/json.ts'
-import type { Catalog, CatalogServer, PinnedTool, ToolState } from '../ports/catalog.ts'
+import type { Catalog, CatalogServer, PinnedTool, ToolState, UnavailableReason } from '../ports/catalog.ts'
 import type { Pin, PinStore, ServerPins, Waiting } from '../ports/pin-store.ts'
 import type { ServerDescription } from '../ports/upstream.ts'
+import { type CatalogEvent, CatalogEvents } from './catalog-events.ts'
 import { cut, definitionDigest, judge } from './definition.ts'
 import { compareDefinitions } from './drift.ts'
-import { Slices, Turns } from './turns.ts'
+import { Seat, Shared, Slices, Turns } from './turns.ts'
 
 /** What the operator says of a server's tools. */
 export interface CatalogPolicy {
@@ -15,24 +16,17 @@ export interface CatalogPolicy {
   readonly classify: (tool: string) => { class: ToolClass; labels: readonly string[] }
 }
 
-/** A change that the operator must know of, for the record and the terminal. */
-export interface CatalogEvent {
-  readonly event:
-    'catalog.approved' | 'catalog.waiting' | 'catalog.withheld' | 'catalog.refused' | 'catalog.muted'
-  readonly server: string
-  readonly tool: string
-  readonly digest: string
-  readonly why: string
-}
-
 /** `__proto__` is a key that objects do not keep: such a tool would be lost, and its pin with it. */
 const TOOL_NAME = /^(?!__proto__$)[A-Za-z0-9_.-]{1,128}$/
 
 /** What is known of a server that has listed nothing. */
 const NOTHING: ServerPins = { pins: {}, waiting: {} }
-/** Changes of one server that are told at once, and per second in the long run: each is a record on the disk. */
-const TOLD_AT_ONCE = 1_000
-const TOLD_PER_S = 1
+const UNKNOWN: Omit<CatalogServer, 'id'> = {
+  state: 'starting',
+  tools: new Map(),
+  withheld: new Map(),
+  capabilities: {},
+}
 
 /**
  * The catalogue: servers from the configuration, tools pinned by digest (playbook Play 7 inventory, Play 8 pins).
@@ -42,16 +36,17 @@ export class ServerCatalog implements Catalog {
   readonly #policies: ReadonlyMap<string, CatalogPolicy>
   readonly #store: PinStore
   readonly #now: () => number
-  readonly #onEvent: (event: CatalogEvent) => void
+  readonly #events: CatalogEvents
   readonly #onChange: () => void
   /** By server and digest: the check of a definition's arguments, or why it cannot be served at all. */
   readonly #judged = new Map<string, Map<string, ArgumentCheck | string>>()
   readonly #turns = new Turns()
-  readonly #said = new Set<string>()
-  readonly #allowance = new Map<string, { left: number; at: number }>()
-  /** Counts the changes of the pins, and up to which of them they were saved. */
-  #changed = 0
-  #saved = 0
+  readonly #seat = new Seat()
+  readonly #saves = new Shared(() => this.#save(), this.#seat)
+  /** Servers whose pins changed since the last save began, and those that it failed to save. */
+  #unsaved = new Set<string>()
+  /** What the last save kept the processor, in milliseconds. */
+  #saveMs = 0
   #pins: Record<string, ServerPins> = {}
   /** The pins as they were saved last: only these are served. */
   #kept: Record<string, ServerPins> = {}
@@ -62,13 +57,13 @@ export class ServerCatalog implements Catalog {
     store: PinStore
     now: () => number
     onEvent: (event: CatalogEvent) => void
-    /** Called after every change of what is served. */
+    /** Called after every change of the tools that are served or withheld. */
     onChange: () => void
   }) {
     this.#policies = options.policies
     this.#store = options.store
     this.#now = options.now
-    this.#onEvent = options.onEvent
+    this.#events = new CatalogEvents(options.now, options.onEvent)
     this.#onChange = options.onChange
   }
 
@@ -101,23 +96,22 @@ export class ServerCatalog implements Catalog {
     }
     this.#pins = loaded
     this.#kept = loaded
-    for (const id of this.#policies.keys()) {
-      this.#serve(id, { state: this.#servers.get(id)?.state ?? 'starting' })
-    }
+    for (const id of this.#policies.keys()) this.#serve(id)
     this.#onChange()
   }
 
   /** Takes what a server says it offers. Unknown servers are ignored: the catalogue is the configuration. */
   async describe(id: string, description: ServerDescription): Promise<void> {
+    if (!this.#policies.has(id)) return
     await this.listed(id, description.tools)
-    this.#serve(id, { state: 'ready', capabilities: description.capabilities })
-    this.#onChange()
+    this.#put(id, { state: 'ready', capabilities: description.capabilities, unavailable: undefined })
   }
 
   /** A server could not be asked; its approved tools stay listed and their calls fail one by one. */
-  failed(id: string): void {
-    if (this.#servers.get(id)?.state !== 'ready') this.#serve(id, { state: 'failed' })
-    this.#onChange()
+  failed(id: string, unavailable: UnavailableReason): void {
+    if (!this.#policies.has(id)) return
+    const ready = this.#servers.get(id)?.state === 'ready'
+    this.#put(id, { state: ready ? 'ready' : 'failed', unavailable })
   }
 
   /**
@@ -128,15 +122,16 @@ export class ServerCatalog implements Catalog {
     const policy = this.#policies.get(id)
     if (policy === undefined) return
     await this.#turns.take(id, async () => {
-      const slices = new Slices()
+      const slices = new Slices(this.#seat)
       for (;;) {
         const known = this.#pins[id] ?? NOTHING
-        const next = await this.#compare(id, policy, known, definitions, slices)
+        const next = await slices.run(() => this.#compare(id, policy, known, definitions, slices))
         // Somebody approved a definition meanwhile: compared with other pins, the list means something else.
         if ((this.#pins[id] ?? NOTHING) !== known) continue
         // What could not be saved is the same as before and still has to be.
-        if (this.#saved !== this.#changed || marks(next) !== marks(known)) await this.#replace(id, next)
-        return slices.busyMs
+        if (!this.#unsaved.has(id) && marks(next) === marks(known)) return slices.busyMs
+        await this.#replace(id, next)
+        return slices.busyMs + this.#saveMs
       }
     })
   }
@@ -156,7 +151,7 @@ export class ServerCatalog implements Catalog {
       await slices.breathe()
       const name = stringMember(definition, 'name')
       if (name === undefined || !TOOL_NAME.test(name)) {
-        this.#say({
+        this.#events.say({
           event: 'catalog.refused',
           server: id,
           tool: '(unnamed)',
@@ -174,14 +169,14 @@ export class ServerCatalog implements Catalog {
       const judged = this.#judge(id, definition, digest)
       if (typeof judged === 'string') {
         waiting[name] = { definition, digest, seenAt, why: judged, serving: false }
-        this.#say({ event: 'catalog.refused', server: id, tool: name, digest, why: judged })
+        this.#events.say({ event: 'catalog.refused', server: id, tool: name, digest, why: judged })
       } else if (pin !== undefined) {
         const drift = compareDefinitions(pin.definition, definition)
         if (drift.kind === 'same') continue
         const serving = drift.kind === 'compatible'
         const why = cut(`${drift.kind} change: ${drift.changes.join(', ')}`)
         waiting[name] = { definition, digest, seenAt, why, serving }
-        this.#say({
+        this.#events.say({
           event: serving ? 'catalog.waiting' : 'catalog.withheld',
           server: id,
           tool: name,
@@ -190,11 +185,11 @@ export class ServerCatalog implements Catalog {
         })
       } else if (firstUse) {
         pins[name] = { definition, digest, approvedAt: seenAt, approvedBy: 'first-use' }
-        this.#say({ event: 'catalog.approved', server: id, tool: name, digest, why: 'first use' })
+        this.#events.say({ event: 'catalog.approved', server: id, tool: name, digest, why: 'first use' })
       } else {
         const why = 'new tool, never approved'
         waiting[name] = { definition, digest, seenAt, why, serving: false }
-        this.#say({ event: 'catalog.waiting', server: id, tool: name, digest, why })
+        this.#events.say({ event: 'catalog.waiting', server: id, tool: name, digest, why })
       }
     }
     return { pins, waiting }
@@ -202,17 +197,32 @@ export class ServerCatalog implements Catalog {
 
   /** Serves other pins of a server, once they are durable: what is served must be known after a crash. */
   async #replace(id: string, pins: ServerPins): Promise<void> {
-    const all = { ...this.#pins, [id]: pins }
-    this.#pins = all
-    const change = ++this.#changed
-    await this.#store.save(all)
-    if (change > this.#saved) {
-      this.#saved = change
-      this.#kept = all
+    this.#pins = { ...this.#pins, [id]: pins }
+    this.#unsaved.add(id)
+    await this.#saves.next()
+  }
+
+  async #save(): Promise<void> {
+    const all = this.#pins
+    const changed = this.#unsaved
+    this.#unsaved = new Set()
+    const began = performance.now()
+    const saved = this.#store.save(all)
+    const written = performance.now() - began
+    try {
+      await saved
+    } catch (error) {
+      for (const id of changed) this.#unsaved.add(id)
+      throw error
     }
-    this.#forget(id)
-    this.#serve(id, {})
+    const resumed = performance.now()
+    this.#kept = all
+    for (const id of changed) {
+      this.#forget(id)
+      this.#serve(id)
+    }
     this.#onChange()
+    this.#saveMs = written + performance.now() - resumed
   }
 
   /**
@@ -223,7 +233,7 @@ export class ServerCatalog implements Catalog {
     const known = this.#pins[id] ?? NOTHING
     const pinned = Object.hasOwn(known.pins, tool) ? known.pins[tool] : undefined
     // The disk took no pins when it was approved: the word of the operator still stands.
-    const unsaved = pinned?.digest === digest && this.#saved !== this.#changed
+    const unsaved = pinned?.digest === digest && this.#unsaved.has(id)
     const asked = Object.hasOwn(known.waiting, tool) ? known.waiting[tool] : undefined
     if (unsaved) await this.#replace(id, known)
     else {
@@ -239,7 +249,7 @@ export class ServerCatalog implements Catalog {
       }
       await this.#replace(id, { pins: { ...known.pins, [tool]: pin }, waiting })
     }
-    this.#onEvent({ event: 'catalog.approved', server: id, tool, digest, why: `approved by ${by}` })
+    this.#events.tell({ event: 'catalog.approved', server: id, tool, digest, why: `approved by ${by}` })
     return true
   }
 
@@ -260,9 +270,14 @@ export class ServerCatalog implements Catalog {
     for (const digest of known?.keys() ?? []) if (!held.has(digest)) known?.delete(digest)
   }
 
-  /** Builds the snapshot of one server from its pins and swaps it in whole. */
-  #serve(id: string, change: { state?: CatalogServer['state']; capabilities?: JsonObject }): void {
-    const before = this.#servers.get(id)
+  /** Swaps in a snapshot of one server that differs in this. */
+  #put(id: string, change: Partial<CatalogServer>): void {
+    const before = this.#servers.get(id) ?? { ...UNKNOWN, id }
+    this.#servers = new Map(this.#servers).set(id, { ...before, ...change })
+  }
+
+  /** Serves what the pins of one server say. */
+  #serve(id: string): void {
     const { pins, waiting } = this.#kept[id] ?? NOTHING
     const policy = this.#policies.get(id)
     const tools = new Map<string, PinnedTool>()
@@ -290,38 +305,7 @@ export class ServerCatalog implements Catalog {
         why,
       })
     }
-    this.#servers = new Map(this.#servers).set(id, {
-      id,
-      state: change.state ?? before?.state ?? 'starting',
-      tools,
-      withheld,
-      capabilities: change.capabilities ?? before?.capabilities ?? {},
-    })
-  }
-
-  /** Says each thing once a process, because every connection of every session lists again. */
-  #say(event: CatalogEvent): void {
-    const key = JSON.stringify([event.event, event.server, event.tool, event.digest])
-    if (this.#said.has(key)) return
-    if (this.#said.size > 10_000) this.#said.clear()
-    this.#said.add(key)
-    // What was approved is always told, and is bounded by the approving.
-    if (event.event === 'catalog.approved' || event.event === 'catalog.muted' || this.#mayTell(event.server))
-      this.#onEvent(event)
-    else {
-      const why = 'it changes its tools faster than the changes are told; see `callgate servers`'
-      this.#say({ event: 'catalog.muted', server: event.server, tool: '(all)', digest: '', why })
-    }
-  }
-
-  /** A bucket a server: each change that is told is a record, and a server must not fill the disk with them. */
-  #mayTell(server: string): boolean {
-    const now = this.#now()
-    const allowance = this.#allowance.get(server) ?? { left: TOLD_AT_ONCE, at: now }
-    const since = Math.max(0, now - allowance.at) / 1_000
-    const left = Math.min(TOLD_AT_ONCE, allowance.left + since * TOLD_PER_S)
-    this.#allowance.set(server, { left: left < 1 ? left : left - 1, at: now })
-    return left >= 1
+    this.#put(id, { tools, withheld })
   }
 }
 

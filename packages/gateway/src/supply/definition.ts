@@ -3,6 +3,7 @@ import { canonicalize } from '@callgate/evidence'
 import type { ArgumentCheck } from '../call/call.ts'
 import { type JsonObject, isJsonObject, member } from '../call/json.ts'
 import { SchemaRefused, compileSchema } from '../json-schema/compile.ts'
+import { checkHeaders, expectedHeaders, paramHeadersOf } from '../mcp/param-headers.ts'
 import { hiddenCharacters } from './drift.ts'
 
 /** Longest reason that is recorded, in UTF-16 units: it holds member names that the server chose, and must fit a record. */
@@ -19,8 +20,20 @@ export function judge(definition: JsonObject): ArgumentCheck | string {
   if (hidden.length > 0) return cut(hidden.slice(0, 3).join(', '))
   const schema = member(definition, 'inputSchema')
   if (!isJsonObject(schema)) return 'the tool has no `inputSchema` object'
+  const asked = paramHeadersOf(schema)
+  // A client of 2026-07-28 must drop such a tool, and the gate is one.
+  if ('problem' in asked) return cut(asked.problem)
+  const { headers } = asked
   try {
-    return compileSchema(schema)
+    const compiled = compileSchema(schema)
+    if (headers.length === 0) return compiled
+    return {
+      validate: (value) => compiled.validate(value),
+      headers: {
+        check: (args, received) => checkHeaders(headers, args, received),
+        of: (args) => expectedHeaders(headers, args).flat(),
+      },
+    }
   } catch (error) {
     if (!(error instanceof SchemaRefused)) throw error
     return cut(`input schema refused at \`${error.pointer}\`: ${error.message}`)

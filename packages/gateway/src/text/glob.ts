@@ -26,3 +26,24 @@ export function globMatcher(glob: string): (text: string) => boolean {
     return g === glob.length
   }
 }
+
+/** Whether some text that begins so, and is longer, matches a glob. At most as many steps as pattern times text. */
+export function globReaches(glob: string, beginning: string): boolean {
+  /** Places in the glob at which the rest of the text may go on. */
+  let places = behindStars(glob, [0])
+  for (const char of beginning.split('')) {
+    const next = [...places].flatMap((place) => {
+      if (glob[place] === '*') return [place]
+      return glob[place] === '?' || glob[place] === char ? [place + 1] : []
+    })
+    places = behindStars(glob, next)
+  }
+  return [...places].some((place) => place < glob.length)
+}
+
+/** A star may stand for nothing. */
+function behindStars(glob: string, from: readonly number[]): Set<number> {
+  const places = new Set(from)
+  for (const place of places) if (glob[place] === '*') places.add(place + 1)
+  return places
+}

@@ -6,8 +6,9 @@ import type {
   InputResponse,
   InputResponses,
 } from '../call/input.ts'
-import type { JsonObject } from '../call/json.ts'
+import { type JsonObject, member } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
+import { isLogWanted } from '../mcp/log-level.ts'
 import { encodeNotification, encodeOwnRequest, encodeResult } from '../mcp/jsonrpc.ts'
 import { ANSWER_MS, type RequestStates } from '../stages/forward/request-state.ts'
 import type { Channel } from './channel.ts'
@@ -46,6 +47,10 @@ export class CallLink implements HostLink {
   /** Undefined while a modern host has a question instead of an answer. */
   #channel: Channel | undefined
   #id: string | number
+  /** A host that comes back may know the progress under another token. */
+  #progressToken: string | number | undefined
+  /** Ends the questions to a legacy host that closed the stream of its call. */
+  #gone: AbortController | undefined
 
   constructor(request: Request, services: LinkServices, options: LinkOptions) {
     this.capabilities = options.capabilities
@@ -54,11 +59,11 @@ export class CallLink implements HostLink {
     this.#modern = request.spoken.era === 'modern'
     this.#channel = request.channel
     this.#id = request.id
-    const { progressToken } = options
+    this.#progressToken = options.progressToken
     this.progress =
-      progressToken === undefined || !request.channel.streams
+      options.progressToken === undefined || !request.channel.streams
         ? undefined
-        : (params) => this.#tell('notifications/progress', { ...params, progressToken })
+        : (params) => this.#tellProgress(params)
   }
 
   /** Where the answer goes, and under which id; undefined: the host never came back. */
@@ -67,7 +72,9 @@ export class CallLink implements HostLink {
   }
 
   log(params: JsonObject): void {
-    this.#tell('notifications/message', params)
+    // A modern host gets no message that its request did not ask for, whatever its server sends.
+    if (!this.#modern || isLogWanted(member(params, 'level'), this.logLevel))
+      this.#tell('notifications/message', params)
   }
 
   async ask(requests: InputRequests, call: Asking, signal: AbortSignal): Promise<InputResponses> {
@@ -78,7 +85,7 @@ export class CallLink implements HostLink {
     try {
       return this.#modern
         ? await this.#askByResult(requests, call, limit)
-        : await this.#askByRequests(requests, call, limit, stop)
+        : await this.#askByRequests(requests, call, limit)
     } finally {
       stop.abort()
       clearTimeout(timer)
@@ -86,17 +93,12 @@ export class CallLink implements HostLink {
     }
   }
 
-  async #askByRequests(
-    requests: InputRequests,
-    call: Asking,
-    limit: AbortSignal,
-    stop: AbortController,
-  ): Promise<InputResponses> {
+  async #askByRequests(requests: InputRequests, call: Asking, signal: AbortSignal): Promise<InputResponses> {
     const channel = this.#channel
     if (channel?.streams !== true) {
       throw new Refusal('CG_HOST_UNREACHABLE', { internal: 'the host does not take a stream with this call' })
     }
-    channel.onGone(() => stop.abort())
+    const limit = AbortSignal.any([signal, this.#goneFrom(channel)])
     const ask = async ([key, { method, params }]: [string, InputRequest]): Promise<
       [string, InputResponse]
     > => {
@@ -108,7 +110,8 @@ export class CallLink implements HostLink {
       try {
         return [key, await this.#services.questions.ask(call.session, send, limit)]
       } catch (error) {
-        channel.push(encodeNotification('notifications/cancelled', { requestId: sent ?? '' }))
+        if (sent !== undefined)
+          channel.push(encodeNotification('notifications/cancelled', { requestId: sent }))
         throw error
       }
     }
@@ -118,7 +121,8 @@ export class CallLink implements HostLink {
   async #askByResult(requests: InputRequests, call: Asking, limit: AbortSignal): Promise<InputResponses> {
     const { questions, states, gone } = this.#services
     let open: InputRequests = requests
-    const responses: Record<string, InputResponse> = {}
+    // The server chose the keys: in a map `__proto__` is one like any other.
+    const responses = new Map<string, InputResponse>()
     // What is left unanswered is asked again, as the specification wants it of servers.
     while (Object.keys(open).length > 0) {
       const channel = this.#channel
@@ -133,13 +137,29 @@ export class CallLink implements HostLink {
       const resumed = await back
       this.#channel = resumed.channel
       this.#id = resumed.id
+      this.#progressToken = resumed.progressToken
       resumed.channel.onGone(() => gone(call.id))
       for (const [key, response] of Object.entries(resumed.responses)) {
-        if (Object.hasOwn(open, key)) responses[key] = response
+        if (Object.hasOwn(open, key)) responses.set(key, response)
       }
-      open = Object.fromEntries(Object.entries(requests).filter(([key]) => !Object.hasOwn(responses, key)))
+      open = Object.fromEntries(Object.entries(requests).filter(([key]) => !responses.has(key)))
     }
-    return responses
+    return Object.fromEntries(responses)
+  }
+
+  /** One listener a call, however often its server asks. */
+  #goneFrom(channel: Channel): AbortSignal {
+    if (this.#gone === undefined) {
+      const gone = new AbortController()
+      channel.onGone(() => gone.abort())
+      this.#gone = gone
+    }
+    return this.#gone.signal
+  }
+
+  #tellProgress(params: JsonObject): void {
+    const progressToken = this.#progressToken
+    if (progressToken !== undefined) this.#tell('notifications/progress', { ...params, progressToken })
   }
 
   #tell(method: string, params: JsonObject): void {

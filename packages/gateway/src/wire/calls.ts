@@ -7,7 +7,7 @@ import { META, traceMeta } from '../mcp/era.ts'
 import { aggregateResult } from '../mcp/aggregate-result.ts'
 import { namedTarget } from '../mcp/host-message.ts'
 import { encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
-import { completeResult } from '../mcp/result.ts'
+import { completeError, completeResult } from '../mcp/result.ts'
 import type { Gate } from '../pipeline/gate.ts'
 import type { Ended } from '../pipeline/runner.ts'
 import { bindingOf, type RequestStates } from '../stages/forward/request-state.ts'
@@ -45,7 +45,7 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
       progressToken: progressTokenOf(message.meta),
     })
     const received = receive(request, method, link)
-    if (received.retry?.requestState.startsWith(PARKED) === true)
+    if (received.retry?.requestState?.startsWith(PARKED) === true)
       return resume(request, received, received.retry)
     // Closing the stream is the modern cancel; a legacy host cancels by message and may just have lost its line.
     if (spoken.era === 'modern') channel.onGone(() => gate.hostGone(received.id))
@@ -56,11 +56,12 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
   /** The host is back with answers for a call that waits: they go to it, and its answer will come this way. */
   async function resume(request: Request, received: ReceivedCall, retry: Continuation): Promise<void> {
     const { session } = await gate.identify(request.caller)
-    const sealed = retry.requestState.slice(PARKED.length)
+    const sealed = retry.requestState?.slice(PARKED.length) ?? ''
     const call = states.open(sealed, session.id, bindingOf(received))?.call
     const responses = responsesOf(request.message.params)
     const { channel, id } = request
-    if (call === undefined || !questions.resume(call, session.id, { channel, id, responses })) {
+    const resumed = { channel, id, responses, progressToken: progressTokenOf(request.message.meta) }
+    if (call === undefined || !questions.resume(call, session.id, resumed)) {
       throw new Refusal('CG_WIRE_STATE', { internal: 'no call of this session waits under that state' })
     }
   }
@@ -106,7 +107,10 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
     if (outcome.kind === 'answered') {
       const { kind, bytes, value } = outcome.answer
       if (kind === 'error')
-        return open.channel.reply(errorStatus(request.spoken.era, value), encodeErrorBytes(open.id, bytes))
+        return open.channel.reply(
+          errorStatus(request.spoken.era, value),
+          encodeErrorBytes(open.id, completeError(bytes, value, request.spoken.era)),
+        )
       const { target } = call
       const shown =
         request.endpoint.server === undefined && target !== undefined
@@ -138,15 +142,15 @@ function progressTokenOf(meta: JsonObject): string | number | undefined {
   return typeof token === 'string' || typeof token === 'number' ? token : undefined
 }
 
-/** Answers count only with the state that was given with the questions: without it nothing was asked. */
+/** @throws Refusal CG_WIRE_PARAMS for members that are not what MRTR has there */
 function retryOf({ message }: Request): Continuation | undefined {
   const requestState = member(message.params, 'requestState')
-  if (requestState === undefined) return undefined
-  if (typeof requestState !== 'string')
+  if (requestState !== undefined && typeof requestState !== 'string')
     throw new Refusal('CG_WIRE_PARAMS', { publicText: '`requestState` is not a string' })
   const responses = member(message.params, 'inputResponses')
   if (responses !== undefined && !isJsonObject(responses))
     throw new Refusal('CG_WIRE_PARAMS', { publicText: '`inputResponses` is not an object' })
+  if (requestState === undefined && responses === undefined) return undefined
   return { responses, requestState }
 }
 

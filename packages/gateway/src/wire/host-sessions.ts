@@ -8,10 +8,14 @@ export const SESSION_HEADER = 'mcp-session-id'
 
 /** How long a session id is good for, in milliseconds. */
 const SESSION_MS = 24 * 3_600_000
-/** Longest capabilities of a host, in UTF-16 units of their JSON: they travel in a header. */
+/** Longest capabilities of a host, in bytes of their JSON: they travel in a header. */
 const MAX_CAPABILITIES = 4_096
-/** Ids that are remembered: opened ones, so that a call costs no decryption, and ended ones. */
-const MAX_REMEMBERED = 10_000
+/** Opened ids that are remembered, so that a call costs no decryption; each may hold a header's worth of text. */
+const MAX_OPENED = 1_000
+/** How long they are, in milliseconds: a key that is revoked ends its sessions within a second. */
+const OPENED_MS = 500
+/** Ended ids that are remembered. */
+const MAX_ENDED = 100_000
 
 /** What a legacy host and the gate agreed on. It names nobody: who calls is told by the token alone. */
 export interface HostSession {
@@ -21,6 +25,8 @@ export interface HostSession {
   readonly capabilities: JsonObject
   /** Milliseconds since the epoch. */
   readonly until: number
+  /** Makes each id one of its own, so that ending one ends no other. */
+  readonly nonce: string
 }
 
 /**
@@ -28,18 +34,17 @@ export interface HostSession {
  * Mcp-Session-Id never makes, splits or clears a Callgate session (ARCHITECTURE.md section 3).
  */
 export function createHostSessions(keys: KeyRing, now: () => number) {
-  const opened = new Map<string, HostSession>()
-  const ended = new Map<string, number>()
+  const opened = new Map<string, { readonly agreed: HostSession; readonly until: number }>()
+  const ended = new Map<string, true>()
 
   return {
     /** @throws Refusal CG_WIRE_PARAMS for capabilities that are too long */
     issue(agreed: Pick<HostSession, 'session' | 'version' | 'capabilities'>, resource: string): string {
-      if (JSON.stringify(agreed.capabilities).length > MAX_CAPABILITIES) {
+      if (Buffer.byteLength(JSON.stringify(agreed.capabilities)) > MAX_CAPABILITIES) {
         throw new Refusal('CG_WIRE_PARAMS', {
-          publicText: `\`capabilities\` are longer than ${MAX_CAPABILITIES} characters`,
+          publicText: `\`capabilities\` are longer than ${MAX_CAPABILITIES} bytes`,
         })
       }
-      // The nonce makes each id one of its own, so that ending one ends no other.
       const sealed = { ...agreed, until: now() + SESSION_MS, nonce: randomUUID() }
       return keys.seal('session', Buffer.from(JSON.stringify(sealed)), resource)
     },
@@ -47,18 +52,21 @@ export function createHostSessions(keys: KeyRing, now: () => number) {
     /** @throws Refusal CG_WIRE_SESSION for an id that is not ours, not of this endpoint, too old or ended */
     open(id: string, resource: string): HostSession {
       const key = `${resource} ${id}`
-      const agreed = opened.get(key) ?? read(keys.open('session', id, resource))
-      if (agreed === undefined || agreed.until <= now() || ended.has(id)) {
+      const at = now()
+      const known = opened.get(key)
+      const fresh = known !== undefined && known.until > at && known.until <= at + OPENED_MS
+      const agreed = fresh ? known.agreed : read(keys.open('session', id, resource))
+      if (agreed === undefined || agreed.until <= at || ended.has(agreed.nonce)) {
         throw new Refusal('CG_WIRE_SESSION', {
           internal: 'the session id does not open, is too old or ended',
         })
       }
-      remember(opened, key, agreed)
+      if (!fresh) remember(opened, key, { agreed, until: at + OPENED_MS }, MAX_OPENED)
       return agreed
     },
 
-    end(id: string): void {
-      remember(ended, id, now())
+    end({ nonce }: HostSession): void {
+      remember(ended, nonce, true, MAX_ENDED)
     },
   }
 }
@@ -72,15 +80,18 @@ function read(text: Buffer | undefined): HostSession | undefined {
   const session = stringMember(value, 'session')
   const version = stringMember(value, 'version')
   const capabilities = member(value, 'capabilities')
-  if (session === undefined || version === undefined || !isJsonObject(capabilities)) return undefined
-  return { session, version, capabilities, until: Number(member(value, 'until')) }
+  const nonce = stringMember(value, 'nonce')
+  const until = member(value, 'until')
+  if (session === undefined || version === undefined || nonce === undefined) return undefined
+  if (!isJsonObject(capabilities) || typeof until !== 'number') return undefined
+  return { session, version, capabilities, until, nonce }
 }
 
 /** Insertion order is age: the oldest goes first. */
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  if (map.has(key)) return
+function remember<T>(map: Map<string, T>, key: string, value: T, most: number): void {
+  map.delete(key)
   map.set(key, value)
-  if (map.size <= MAX_REMEMBERED) return
+  if (map.size <= most) return
   for (const oldest of map.keys()) {
     map.delete(oldest)
     return

@@ -5,7 +5,10 @@ import { Refusal } from '../call/refusal.ts'
 import { LEGACY_VERSIONS, META, MODERN_VERSIONS, VERSION_HEADER, eraOf } from '../mcp/era.ts'
 import {
   type HostHeaders,
+  type HostMessage,
+  type HostResponse,
   hostScanOptions,
+  isBatch,
   readBatch,
   readHostMessage,
   spokenBy,
@@ -103,7 +106,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
       const caller = { ...opening.caller, session: agreed.session }
       if (method === 'GET') return await streams.opened({ channel, endpoint, caller }, agreed)
       await gate.identify(caller)
-      sessions.end(opening.sessionId ?? '')
+      sessions.end(agreed)
       channel.accept()
     } catch (error) {
       refuse(opening, error)
@@ -120,8 +123,8 @@ export function createMcpEndpoint(options: EndpointOptions) {
     if (!acceptsJson(exchange.request.headers.accept))
       throw new Refusal('CG_WIRE_ACCEPT', { internal: 'the Accept header excludes application/json' })
     const body = await readBody(exchange, options.maxRequestBytes)
-    const batch = mayBatch(opening) ? readBatch(body, scanOptions) : undefined
-    if (batch === undefined) return handle(opening, body)
+    if (!isBatch(body) || !mayBatch(opening)) return handle(opening, body)
+    const batch = readBatch(body, scanOptions)
     const channels = new BatchChannels(opening.channel, batch.length)
     for (const message of batch) {
       await handle({ ...opening, channel: channels.one() }, message)
@@ -139,9 +142,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
     let turn: RefusedTurn = opening
     try {
       const message = readHostMessage(bytes, scanOptions)
-      // The modern era has no sessions: an id beside its metadata is ignored.
-      const modern = 'response' in message ? false : Object.hasOwn(message.meta, META.protocolVersion)
-      const agreed = modern ? undefined : agreedIn(opening)
+      const agreed = hasSession(message) ? agreedIn(opening) : undefined
       const caller = { ...opening.caller, session: agreed?.session }
       if ('response' in message) {
         // Modern hosts have no requests to answer: theirs are the members of a call.
@@ -182,6 +183,15 @@ export function createMcpEndpoint(options: EndpointOptions) {
 }
 
 const BATCHES = '2025-03-26'
+
+/**
+ * The modern era has no sessions: an id beside its metadata is ignored. So is one beside initialize: hosts that keep theirs
+ * when a gate has forgotten it would never come back.
+ */
+function hasSession(message: HostMessage | HostResponse): boolean {
+  if ('response' in message) return true
+  return message.method !== 'initialize' && !Object.hasOwn(message.meta, META.protocolVersion)
+}
 
 /** What 2026-07-28 wants in the data of -32022; the version that was asked for only when it could be one. */
 function versionsFor({ message, headers }: RefusedTurn, refusal: Refusal): JsonObject | undefined {

@@ -3,6 +3,7 @@ import { isJsonObject, member, stringMember } from '../call/json.ts'
 import type { CallMethod, Era } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, MODERN_VERSIONS, eraOf } from '../mcp/era.ts'
+import { isLogLevel } from '../mcp/log-level.ts'
 import { serverOfWireUri } from '../mcp/naming.ts'
 import type { Gate } from '../pipeline/gate.ts'
 import { capabilitiesOf } from './calls.ts'
@@ -187,8 +188,9 @@ export function createMethods(options: MethodsOptions) {
   async function levelSet(request: Request): Promise<void> {
     const known = await gate.identify(request.caller)
     const level = stringMember(request.message.params, 'level')
-    if (level === undefined || !LEVELS.has(level))
+    if (level === undefined || !isLogLevel(level))
       throw new Refusal('CG_WIRE_PARAMS', { publicText: '`level` is none of RFC 5424' })
+    gate.levels.set(known.session.id, level)
     const { server } = request.endpoint
     const servers = server === undefined ? gate.servers() : [gate.server(server)]
     const logging = servers
@@ -203,5 +205,3 @@ export function createMethods(options: MethodsOptions) {
     replies.answer(request, {})
   }
 }
-
-const LEVELS = new Set(['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'])

@@ -9,6 +9,7 @@ const MAX_PARKED = 16
 export interface Resumed {
   readonly channel: Channel
   readonly id: string | number
+  readonly progressToken: string | number | undefined
   readonly responses: InputResponses
 }
 

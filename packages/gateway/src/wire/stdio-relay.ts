@@ -1,123 +1,245 @@
-import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
-import { META, eraOf, modernHeaders } from '../mcp/era.ts'
-import { encodeError } from '../mcp/jsonrpc.ts'
-import { SseDecoder } from '../mcp/sse.ts'
-
-/** What a POST to the gate gave: the status, the media type and the body as it comes. */
-export interface Posted {
-  readonly status: number
-  readonly contentType: string
-  readonly body: AsyncIterable<Uint8Array>
-}
+import { META, VERSION_HEADER, modernHeaders } from '../mcp/era.ts'
+import { RPC, type RpcId, encodeError } from '../mcp/jsonrpc.ts'
+import {
+  EVENTS,
+  drain,
+  errorsFor,
+  messagesOf,
+  objectOf,
+  type Posted,
+  type Sent,
+  unanswered,
+} from './stdio-relay-answers.ts'
+import { LineWriter, TOO_LONG, readLines } from './stdio-relay-lines.ts'
+import { ParamHeaders } from './stdio-relay-params.ts'
+import { LegacySession } from './stdio-relay-session.ts'
 
 export interface RelayOptions {
   readonly input: Readable
   readonly output: Writable
-  /** Sends one message to the gate, with a token that is fresh enough. */
-  readonly post: (body: string, headers: Record<string, string>, signal: AbortSignal) => Promise<Posted>
+  /** Sends one request to the gate, with a token that is fresh enough. */
+  readonly send: (request: Sent) => Promise<Posted>
+  /** Ends the relay before the host does. */
+  readonly signal?: AbortSignal
+  /** Milliseconds that answers may take after the host closed its end. Default 5,000. */
+  readonly lingerMs?: number
 }
 
-/** Own JSON-RPC code for a gate that cannot be reached; outside -32768..-32000. */
-const UNREACHABLE = -31_900
+/** Longest line: the most that a gate can be configured to take (`listener.maxRequestBytes`). */
+const MAX_LINE_BYTES = 8 * 1024 * 1024
+/** Lines that wait for their answers at once; a request beyond it is refused, so that a host cannot pile them up. */
+const MAX_RUNNING = 256
+/** A cancel is another HTTP request and may overtake its call: it is said again so many milliseconds later. */
+const CANCEL_AGAIN_MS = 100
+
+/** One line of the host. */
+interface Line {
+  readonly bytes: Buffer
+  /** Ids of the requests in it: one, none, or those of a batch. */
+  readonly owed: readonly RpcId[]
+  /** Empty for a response and a batch. */
+  readonly method: string
+  readonly params: JsonObject
+  /** Version in the metadata of a modern message. */
+  readonly modern: string | undefined
+}
+
+/** A line that waits for its answer. */
+interface Running {
+  readonly controller: AbortController
+  readonly modern: boolean
+  /** Answered only when one of both ends it. */
+  readonly standing: boolean
+}
 
 /**
  * stdio towards one host, Streamable HTTP towards the gate: each line is one message, answers come back as lines.
- * It judges nothing, because the gate does; it only turns what stdio says by message into what HTTP says by headers
- * and by closing a stream.
- * @returns when the host has closed its end and every answer is written
+ * It judges nothing, because the gate does; it only turns what stdio says by message into what HTTP says by headers, sessions
+ * and streams.
+ * @returns when the host has closed its end and every answer is written, or nobody reads them
  */
-export async function relayStdio({ input, output, post }: RelayOptions): Promise<void> {
-  const pending = new Map<string, AbortController>()
-  const running = new Set<Promise<void>>()
-  /** Version that initialize agreed on; sent as header with every later legacy message. */
-  let agreed: string | undefined
+export async function relayStdio({
+  input,
+  output,
+  send,
+  signal,
+  lingerMs = 5_000,
+}: RelayOptions): Promise<void> {
+  const gone = new AbortController()
+  const open = new Set<Running>()
+  const byId = new Map<string, Running>()
+  const tasks = new Set<Promise<void>>()
+  const lines = new LineWriter(output, leave)
+  const session = new LegacySession({ send, write: (message) => lines.write(message), gone: gone.signal })
+  const paramHeaders = new ParamHeaders()
 
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    if (line.trim() === '') continue
-    const message = parse(line)
-    if (message === undefined) {
-      output.write(`${encodeError(null, -32700, 'the line is not a JSON object').toString()}\n`)
-      continue
+  signal?.addEventListener('abort', leave, { once: true })
+  if (signal?.aborted === true) leave()
+  try {
+    for await (const bytes of readLines(input, MAX_LINE_BYTES)) {
+      const task = take(bytes).finally(() => tasks.delete(task))
+      tasks.add(task)
+      // What a host does not read must not pile up here: until it does, nothing more is taken from it.
+      await lines.ready()
     }
-    const task = relay(line, message).finally(() => running.delete(task))
-    running.add(task)
+  } catch (error) {
+    if (!gone.signal.aborted) throw error
   }
-  await Promise.allSettled(running)
+  for (const running of open) if (running.standing) running.controller.abort()
+  const timer = setTimeout(leave, lingerMs)
+  await Promise.allSettled(tasks)
+  clearTimeout(timer)
+  leave()
 
-  async function relay(line: string, message: JsonObject): Promise<void> {
-    const params = member(message, 'params')
-    const meta = isJsonObject(params) ? member(params, '_meta') : undefined
-    const version = isJsonObject(meta) ? stringMember(meta, META.protocolVersion) : undefined
-    const method = stringMember(message, 'method') ?? ''
-    if (method === 'notifications/cancelled' && isJsonObject(params)) {
-      // In the modern era HTTP cancels by closing the stream of the request; a legacy gate reads the message as well.
-      pending.get(JSON.stringify(member(params, 'requestId')))?.abort()
-    }
-    const id = member(message, 'id')
-    const key = JSON.stringify(id)
+  /** Nobody reads answers any more. */
+  function leave(): void {
+    gone.abort()
+    input.destroy()
+    for (const { controller } of open) controller.abort()
+  }
+
+  async function take(bytes: Buffer | typeof TOO_LONG): Promise<void> {
+    if (bytes === TOO_LONG)
+      return lines.write(
+        encodeError(null, RPC.invalidRequest, `the line is longer than ${MAX_LINE_BYTES} bytes`),
+      )
+    if (bytes.every(isSpace)) return
+    const line = read(bytes)
+    if (line === undefined)
+      return lines.write(encodeError(null, RPC.parseError, 'the line is not a JSON object'))
+    if (line.method === 'notifications/cancelled') return cancel(line)
+    if (line.owed.length > 0 && open.size >= MAX_RUNNING)
+      return fail(line, `${MAX_RUNNING} requests wait for their answers already`)
+    return relay(line)
+  }
+
+  async function relay(line: Line): Promise<void> {
+    const { owed, method } = line
     const controller = new AbortController()
-    if (version !== undefined && id !== undefined) pending.set(key, controller)
+    const running = {
+      controller,
+      modern: line.modern !== undefined,
+      standing: method === 'subscriptions/listen',
+    }
+    const keys = owed.map(keyOf)
+    open.add(running)
+    for (const key of keys) byId.set(key, running)
     try {
-      const posted = await post(line, headersOf(method, params, version), controller.signal)
-      for await (const answer of answersOf(posted)) {
-        // Only a request is answered: an error that meets anything else would be read as the answer to a request of the host's.
-        if (id === undefined || method === '') continue
-        if (method === 'initialize') agreed = agreedVersion(answer) ?? agreed
-        output.write(Buffer.concat([answer, Buffer.from('\n')]))
-      }
+      await answer(line, await sendOn(line, controller.signal))
+      if (method === 'notifications/initialized') session.listen()
     } catch (error) {
-      if (id === undefined || controller.signal.aborted) return
-      const why = error instanceof Error ? error.message : String(error)
-      const requestId = typeof id === 'string' || typeof id === 'number' ? id : null
-      output.write(`${encodeError(requestId, UNREACHABLE, `callgate connect: ${why}`).toString()}\n`)
+      // A modern host that cancels is owed no answer, and one that has gone reads none.
+      if (!controller.signal.aborted) await fail(line, error instanceof Error ? error.message : String(error))
     } finally {
-      if (pending.get(key) === controller) pending.delete(key)
+      open.delete(running)
+      for (const key of keys) if (byId.get(key) === running) byId.delete(key)
     }
   }
 
-  function headersOf(method: string, params: unknown, version: string | undefined): Record<string, string> {
-    if (version === undefined) return agreed === undefined ? {} : { 'mcp-protocol-version': agreed }
-    return { ...modernHeaders(method, isJsonObject(params) ? params : {}), 'mcp-protocol-version': version }
+  /** Sends a line, and once more in a new session when the gate does not know the old one: then nothing of it was run. */
+  async function sendOn(line: Line, aborted: AbortSignal): Promise<Posted> {
+    const post = (): Promise<Posted> =>
+      send({ method: 'POST', headers: headersOf(line), body: line.bytes, signal: aborted })
+    const { id } = session
+    const posted = await post()
+    const mayRenew =
+      posted.status === 404 && id !== undefined && line.modern === undefined && line.method !== 'initialize'
+    if (!mayRenew || !(await session.renew(id))) return posted
+    await drain(posted)
+    return post()
+  }
+
+  function headersOf({ method, params, modern }: Line): Readonly<Record<string, string>> {
+    if (modern === undefined) return method === 'initialize' ? {} : session.headers
+    return {
+      ...modernHeaders(method, params),
+      ...(method === 'tools/call' ? paramHeaders.of(params) : {}),
+      [VERSION_HEADER]: modern,
+    }
+  }
+
+  /** Writes what the gate answered. Only requests are answered: an error to anything else would answer a request of the host's. */
+  async function answer(line: Line, posted: Posted): Promise<void> {
+    const { owed, method } = line
+    if (owed.length === 0) return drain(posted)
+    // What the host does not read stays with the gate.
+    await lines.ready()
+    let last: Buffer | undefined
+    for await (const message of messagesOf(posted)) {
+      last = posted.status < 400 ? message : (errorsFor(owed, message) ?? message)
+      if (method === 'initialize') session.begin(line.bytes, posted.sessionId, message)
+      if (method === 'tools/list' && line.modern !== undefined) learn(line, message)
+      await lines.write(last)
+    }
+    const streamed = posted.contentType.startsWith(EVENTS)
+    if (last === undefined || (streamed && Object.hasOwn(objectOf(last), 'method')))
+      await fail(line, 'the gate ended the answer before its end')
+  }
+
+  function learn({ params }: Line, message: Buffer): void {
+    const result = member(objectOf(message), 'result')
+    if (isJsonObject(result)) paramHeaders.learn(result, member(params, 'cursor') === undefined)
+  }
+
+  async function cancel(line: Line): Promise<void> {
+    const id = member(line.params, 'requestId')
+    const running = isId(id) ? byId.get(keyOf(id)) : undefined
+    // The modern era cancels by closing the stream of the request.
+    if (running?.modern === true) return running.controller.abort()
+    await relay(line)
+    if (running === undefined) return
+    await sleep(CANCEL_AGAIN_MS, undefined, { signal: gone.signal }).catch(() => undefined)
+    if (open.has(running)) await relay(line)
+  }
+
+  async function fail({ owed }: Line, why: string): Promise<void> {
+    for (const id of owed) await lines.write(unanswered(id, why))
   }
 }
 
-function parse(line: string): JsonObject | undefined {
+function read(bytes: Buffer): Line | undefined {
+  const value = parse(bytes)
+  const batch: unknown[] | undefined = Array.isArray(value) ? value : undefined
+  if (batch === undefined && !isJsonObject(value)) return undefined
+  const message = isJsonObject(value) ? value : {}
+  const params = member(message, 'params')
+  const meta = isJsonObject(params) ? member(params, '_meta') : undefined
+  return {
+    bytes,
+    owed: (batch ?? [message]).flatMap(requestId),
+    method: stringMember(message, 'method') ?? '',
+    params: isJsonObject(params) ? params : {},
+    modern: isJsonObject(meta) ? stringMember(meta, META.protocolVersion) : undefined,
+  }
+}
+
+function parse(bytes: Buffer): unknown {
   try {
-    const value: unknown = JSON.parse(line)
-    return isJsonObject(value) ? value : undefined
+    return JSON.parse(bytes.toString('utf8'))
   } catch {
     return undefined
   }
 }
 
-function agreedVersion(answer: Uint8Array): string | undefined {
-  const result = member(parse(Buffer.from(answer).toString('utf8')) ?? {}, 'result')
-  const version = isJsonObject(result) ? stringMember(result, 'protocolVersion') : undefined
-  return version !== undefined && eraOf(version) === 'legacy' ? version : undefined
+/** The id of a request, as a list of one; empty for notifications and responses. */
+function requestId(message: unknown): RpcId[] {
+  if (!isJsonObject(message) || stringMember(message, 'method') === undefined) return []
+  const id = member(message, 'id')
+  return isId(id) ? [id] : []
 }
 
-/** JSON-RPC messages of an answer: one body, or the data of each event of a stream. */
-async function* answersOf({ status, contentType, body }: Posted): AsyncIterable<Uint8Array> {
-  if (contentType.startsWith('text/event-stream')) {
-    const decoder = new SseDecoder()
-    for await (const chunk of body) for (const event of decoder.push(chunk)) yield event.data
-    return
-  }
-  const chunks: Uint8Array[] = []
-  for await (const chunk of body) chunks.push(chunk)
-  const whole = Buffer.concat(chunks)
-  if (whole.length === 0) {
-    if (status >= 400) throw new Error(`the gate answered ${status}`)
-    return
-  }
-  // Problems of HTTP itself (401, 413 ...) are no JSON-RPC: they become the error of the request.
-  if (!contentType.startsWith('application/json'))
-    throw new Error(`the gate answered ${status}: ${detailOf(whole)}`)
-  yield whole
+function isId(id: unknown): id is RpcId {
+  return typeof id === 'string' || typeof id === 'number'
 }
 
-function detailOf(problem: Buffer): string {
-  return stringMember(parse(problem.toString('utf8')) ?? {}, 'detail') ?? 'no detail'
+/** JSON keeps `1` and `"1"` apart. */
+function keyOf(id: RpcId): string {
+  return JSON.stringify(id)
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d
 }

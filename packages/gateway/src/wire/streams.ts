@@ -14,7 +14,10 @@ import type { Replies, Request, Turn } from './turn.ts'
 const KEEP_ALIVE_MS = 20_000
 
 /** Streams that stay open: GET of the legacy era, subscriptions/listen of the modern one, and what is heard on them. */
-export function createStreams(gate: Gate, replies: Replies) {
+export function createStreams(
+  gate: Pick<Gate, 'identify' | 'listeners' | 'mayReach' | 'server' | 'servers'>,
+  replies: Replies,
+) {
   /** The legacy stream: everything that concerns the session beside its calls. */
   async function opened(
     turn: Pick<Turn, 'endpoint' | 'caller'> & { readonly channel: HttpChannel },

@@ -2,7 +2,7 @@ import type { Answer, Era } from '../../call/call.ts'
 import { isJsonObject, type JsonObject } from '../../call/json.ts'
 import { JsonFault, scanJson, type ScanOptions } from '../../mcp/json-scan.ts'
 import { decodeMessage, EnvelopeFault, parseProven, type Message } from '../../mcp/jsonrpc.ts'
-import { UpstreamFailed, type UpstreamRequest } from '../../ports/upstream.ts'
+import { UpstreamFailed, type Listening, type UpstreamRequest } from '../../ports/upstream.ts'
 import type { UpstreamLimits } from './options.ts'
 
 /** What a server said when it was greeted. */
@@ -15,15 +15,27 @@ export interface Handshake {
 }
 
 /** One request without its address. */
-export type Outgoing = Pick<UpstreamRequest, 'method' | 'head' | 'argsBytes' | 'meta' | 'host'>
+export type Outgoing = Pick<
+  UpstreamRequest,
+  'method' | 'head' | 'argsBytes' | 'meta' | 'host' | 'paramHeaders' | 'retry'
+>
+
+/** What one listener wants to hear of a server. */
+export type Wish = Pick<Listening, 'resources' | 'onNotification'>
 
 /** A greeted server, on behalf of one session. Nothing of it is seen by another session, unless `shared`. */
 export interface Connection {
   readonly handshake: Handshake
   /** False once it cannot carry another request. */
   readonly alive: boolean
-  /** @throws UpstreamFailed */
+  /** @throws UpstreamFailed; SessionEnded when the request never ran and another connection may carry it */
   request(outgoing: Outgoing, signal: AbortSignal): Promise<Answer>
+  /**
+   * Hears the server until the signal is aborted, the connection ends or the server ends what it sends.
+   * @param onTaken called once the server has taken the wish
+   * @throws UpstreamFailed when it did not take it
+   */
+  listen(wish: Wish, signal: AbortSignal, onTaken: () => void): Promise<void>
   /** Ends it and what belongs to it. Never throws. */
   close(): Promise<void>
 }
@@ -37,8 +49,21 @@ export interface ConnectContext {
   readonly clientInfo: JsonObject
   /** Era to speak; undefined: ask. */
   readonly era: Era | undefined
+  /** Declared to a legacy server when it is greeted; a modern one is told with each request. */
+  readonly capabilities: JsonObject
+  /** File URIs of the operator; undefined: no roots are declared. */
+  readonly roots: readonly string[] | undefined
+  /** One connection for all sessions: it may ask nobody, and only answers and progress of it reach anybody. */
+  readonly shared: boolean
   /** Told each time the server says that its tools changed. */
   readonly onToolsChanged: () => void
+}
+
+/** A server does not know the session any more, or not yet: what it was sent on it never ran. */
+export class SessionEnded extends UpstreamFailed {
+  constructor(server: string) {
+    super('unavailable', `server \`${server}\` does not know its session any more`)
+  }
 }
 
 /**
@@ -92,5 +117,32 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal, server
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
+
+/** Resolves once any of the signals is aborted. */
+export function aborted(...signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      for (const signal of signals) signal.removeEventListener('abort', stop)
+      resolve()
+    }
+    for (const signal of signals) signal.addEventListener('abort', stop)
+    if (signals.some((signal) => signal.aborted)) stop()
+  })
+}
+
+/** Waits; an aborted signal ends it early. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
+      resolve()
+    }
+    const timer = setTimeout(stop, ms)
+    timer.unref()
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
   })
 }

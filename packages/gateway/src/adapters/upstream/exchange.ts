@@ -9,18 +9,24 @@ const LINGER_MS = 250
 
 /** One HTTP request to a server. */
 export interface ExchangeRequest {
-  readonly method: 'POST' | 'DELETE'
+  readonly method: 'POST' | 'GET' | 'DELETE'
   readonly path: string
   /** Flat list of names and values. */
   readonly headers: string[]
   readonly body: Buffer | undefined
   readonly signal: AbortSignal
   /** How long the socket stays open after an abort, in milliseconds, so that a cancel can overtake it; default 0. */
-  readonly closeAfterMs?: number
+  readonly closeAfterMs?: number | undefined
   /** Longest body, or event of a stream, in bytes. */
   readonly maxBytes: number
-  /** Reads one event of a stream; true: this was the answer. What it throws ends the exchange. */
-  readonly onEvent: (data: Buffer) => boolean
+}
+
+/** Who reads the events of a stream. */
+export interface StreamReader {
+  /** Told that a stream has begun. */
+  onStream?(): void
+  /** Reads one event with data; true: this was the answer. What it throws ends the exchange. */
+  onEvent(event: SseEvent): boolean
 }
 
 /** What came back. A `stream` body is already told by onEvent; `answered` says whether one of the events was the answer. */
@@ -33,123 +39,160 @@ export interface ExchangeReply {
 }
 
 /**
- * One request over the pool: no redirect is followed, no compressed body read, nothing buffered past the cap; an aborted
- * signal settles at once and closes the socket, which tells a modern server to cancel.
- * @throws UpstreamFailed `unavailable` before the request was started, `unknown_fate` when the connection broke after,
- *   `timeout`, `cancelled`, `protocol`, `too_large`
+ * One request over the pool, sent as it is made: no redirect is followed, no compressed body read, nothing buffered past the cap;
+ * an aborted signal settles at once and closes the socket, which tells a modern server to cancel.
  */
-export function exchange(pool: Pool, server: string, request: ExchangeRequest): Promise<ExchangeReply> {
-  const { signal } = request
-  if (signal.aborted) return Promise.reject(abortedBy(signal, server))
-  return new Promise((resolve, reject) => {
-    let controller: Dispatcher.DispatchController | undefined
-    let settled = false
-    let reply: { status: number; headers: IncomingHttpHeaders; kind: 'json' | 'stream' | 'other' } | undefined
-    let sse: SseDecoder | undefined
-    let chunks: Buffer[] = []
-    let received = 0
-    let linger: NodeJS.Timeout | undefined
+export class Exchange implements Dispatcher.DispatchHandler {
+  /**
+   * @throws UpstreamFailed `unavailable` before the request was started, `unknown_fate` when the connection broke after,
+   *   `timeout`, `cancelled`, `protocol`, `too_large`
+   */
+  readonly reply: Promise<ExchangeReply>
+  readonly #server: string
+  readonly #request: ExchangeRequest
+  readonly #reader: StreamReader
+  readonly #settle: PromiseWithResolvers<ExchangeReply>
+  #controller: Dispatcher.DispatchController | undefined
+  #settled = false
+  #status = 0
+  #headers: IncomingHttpHeaders = {}
+  #kind: 'json' | 'stream' | 'other' | undefined
+  #sse: SseDecoder | undefined
+  #chunks: Buffer[] = []
+  #received = 0
+  #linger: NodeJS.Timeout | undefined
 
-    const finish = (): void => {
-      settled = true
-      signal.removeEventListener('abort', onAbort)
-      chunks = []
+  constructor(pool: Pool, server: string, request: ExchangeRequest, reader: StreamReader) {
+    this.#server = server
+    this.#request = request
+    this.#reader = reader
+    this.#settle = Promise.withResolvers()
+    this.reply = this.#settle.promise
+    const { signal, method, path, headers, body } = request
+    if (signal.aborted) {
+      this.#fail(abortedBy(signal, server))
+      return
     }
-    const fail = (failure: UpstreamFailed): void => {
-      if (settled) return
-      finish()
-      reject(failure)
-      controller?.abort(failure)
+    signal.addEventListener('abort', this, { once: true })
+    try {
+      pool.dispatch({ method, path, headers, body: body ?? null }, this)
+    } catch (cause) {
+      this.#fail(
+        new UpstreamFailed('unavailable', `request to server \`${server}\` could not be made`, { cause }),
+      )
     }
-    const onAbort = (): void => {
-      const failure = abortedBy(signal, server)
-      const { closeAfterMs } = request
-      if (closeAfterMs === undefined) {
-        fail(failure)
-        return
-      }
-      finish()
-      reject(failure)
-      setTimeout(() => controller?.abort(failure), closeAfterMs).unref()
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
+  }
 
-    const handler: Dispatcher.DispatchHandler = {
-      onRequestStart(started) {
-        controller = started
-        // Cancelled while it waited for a socket: not a byte of it goes out.
-        if (settled) started.abort(new Error('cancelled before it was sent'))
-      },
-      onResponseStart(_, status, headers) {
-        if (settled || status < 200) return
-        const encoding = headers['content-encoding']
-        if (encoding !== undefined && encoding !== 'identity') {
-          fail(
-            new UpstreamFailed(
-              'protocol',
-              `server \`${server}\` sent a compressed body, which it was not offered`,
-            ),
-          )
-          return
-        }
-        if (status >= 300 && status < 400) {
-          fail(
-            new UpstreamFailed(
-              'protocol',
-              `server \`${server}\` answered with a redirect (${status}), which is never followed`,
-            ),
-          )
-          return
-        }
-        reply = { status, headers, kind: kindOf(headers['content-type']) }
-        if (reply.kind === 'stream') sse = new SseDecoder({ maxEventBytes: request.maxBytes })
-      },
-      onResponseData(_, chunk) {
-        if (settled || reply === undefined) return
-        if (sse === undefined) {
-          received += chunk.length
-          if (received > request.maxBytes) fail(tooLarge(server, request.maxBytes))
-          else chunks.push(chunk)
-          return
-        }
-        try {
-          if (!hear(sse, chunk, request.onEvent)) return
-        } catch (cause) {
-          fail(streamFailure(cause, server))
-          return
-        }
-        finish()
-        resolve({ status: reply.status, headers: reply.headers, body: { kind: 'stream', answered: true } })
-        linger = setTimeout(() => controller?.abort(new Error('answered')), LINGER_MS)
-        linger.unref()
-      },
-      onResponseEnd() {
-        clearTimeout(linger)
-        if (settled || reply === undefined) return
-        const { status, headers, kind } = reply
-        const [first] = chunks
-        const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks)
-        finish()
-        resolve({ status, headers, body: kind === 'stream' ? { kind, answered: false } : { kind, bytes } })
-      },
-      onResponseError(_, error) {
-        clearTimeout(linger)
-        fail(connectionFailure(error, server, controller !== undefined))
-      },
+  /** Whether the reply is a stream. */
+  get streaming(): boolean {
+    return this.#sse !== undefined
+  }
+
+  /** Where a stream that broke can be taken up again; empty: nowhere. */
+  get lastEventId(): string {
+    return this.#sse?.lastEventId ?? ''
+  }
+
+  /** How long the server asks to wait before that, in milliseconds; undefined until it asks. */
+  get retryMs(): number | undefined {
+    return this.#sse?.retryMs
+  }
+
+  /** The signal was aborted. */
+  handleEvent(): void {
+    const { signal, closeAfterMs } = this.#request
+    const failure = abortedBy(signal, this.#server)
+    if (closeAfterMs === undefined) {
+      this.#fail(failure)
+      return
+    }
+    this.#finish()
+    this.#settle.reject(failure)
+    setTimeout(() => this.#controller?.abort(failure), closeAfterMs).unref()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    // Cancelled while it waited for a socket: not a byte of it goes out.
+    if (this.#settled) controller.abort(new Error('cancelled before it was sent'))
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (this.#settled || status < 200) return
+    const encoding = headers['content-encoding']
+    if (encoding !== undefined && encoding !== 'identity') {
+      this.#fail(this.#protocol('sent a compressed body, which it was not offered'))
+    } else if (status >= 300 && status < 400) {
+      this.#fail(this.#protocol(`answered with a redirect (${status}), which is never followed`))
+    } else {
+      this.#status = status
+      this.#headers = headers
+      this.#kind = kindOf(headers['content-type'])
+      if (this.#kind !== 'stream') return
+      this.#sse = new SseDecoder({ maxEventBytes: this.#request.maxBytes })
+      this.#reader.onStream?.()
+    }
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#settled || this.#kind === undefined) return
+    if (this.#sse === undefined) {
+      this.#received += chunk.length
+      if (this.#received > this.#request.maxBytes) this.#fail(tooLarge(this.#server, this.#request.maxBytes))
+      else this.#chunks.push(chunk)
+      return
     }
     try {
-      pool.dispatch(
-        { method: request.method, path: request.path, headers: request.headers, body: request.body ?? null },
-        handler,
-      )
+      if (!hear(this.#sse, chunk, this.#reader)) return
     } catch (cause) {
-      fail(new UpstreamFailed('unavailable', `request to server \`${server}\` could not be made`, { cause }))
+      this.#fail(streamFailure(cause, this.#server))
+      return
     }
-  })
+    this.#resolve({ kind: 'stream', answered: true })
+    this.#linger = setTimeout(() => this.#controller?.abort(new Error('answered')), LINGER_MS)
+    this.#linger.unref()
+  }
+
+  onResponseEnd(): void {
+    clearTimeout(this.#linger)
+    if (this.#settled || this.#kind === undefined) return
+    const [first] = this.#chunks
+    const bytes = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks)
+    this.#resolve(
+      this.#kind === 'stream' ? { kind: this.#kind, answered: false } : { kind: this.#kind, bytes },
+    )
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    clearTimeout(this.#linger)
+    this.#fail(connectionFailure(error, this.#server, this.#controller !== undefined))
+  }
+
+  #resolve(body: ExchangeReply['body']): void {
+    this.#finish()
+    this.#settle.resolve({ status: this.#status, headers: this.#headers, body })
+  }
+
+  #fail(failure: UpstreamFailed): void {
+    if (this.#settled) return
+    this.#finish()
+    this.#settle.reject(failure)
+    this.#controller?.abort(failure)
+  }
+
+  #finish(): void {
+    this.#settled = true
+    this.#chunks = []
+    this.#request.signal.removeEventListener('abort', this)
+  }
+
+  #protocol(what: string): UpstreamFailed {
+    return new UpstreamFailed('protocol', `server \`${this.#server}\` ${what}`)
+  }
 }
 
 /** Hands on the events of one chunk; true: the answer was among them. Those before a fault in the chunk still count. */
-function hear(sse: SseDecoder, chunk: Buffer, onEvent: (data: Buffer) => boolean): boolean {
+function hear(sse: SseDecoder, chunk: Buffer, reader: StreamReader): boolean {
   let events: readonly SseEvent[]
   let fault: SseFault | undefined
   try {
@@ -159,13 +202,14 @@ function hear(sse: SseDecoder, chunk: Buffer, onEvent: (data: Buffer) => boolean
     fault = cause
     events = cause.events
   }
-  // Events without data only keep the stream open.
-  for (const event of events) if (event.data.length > 0 && onEvent(event.data)) return true
+  // Events without data only keep the stream open, or say where it can be taken up again.
+  for (const event of events) if (event.data.length > 0 && reader.onEvent(event)) return true
   if (fault !== undefined) throw fault
   return false
 }
 
 function kindOf(contentType: string | string[] | undefined): 'json' | 'stream' | 'other' {
+  if (contentType === 'application/json') return 'json'
   const [type = ''] = String(contentType ?? '').split(';')
   if (/^\s*application\/json\s*$/i.test(type)) return 'json'
   return /^\s*text\/event-stream\s*$/i.test(type) ? 'stream' : 'other'

@@ -2,16 +2,20 @@ import type { Answer } from '../../call/call.ts'
 import { isJsonObject, member, stringMember, type Json, type JsonObject } from '../../call/json.ts'
 import { eraOf, LATEST_LEGACY, LATEST_MODERN, META, modernMeta } from '../../mcp/era.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
-import type { Handshake } from './connection.ts'
+import type { ConnectContext, Handshake } from './connection.ts'
 
 /** Longest instructions that are kept, in UTF-16 units; what is longer is left out whole. */
 const MAX_INSTRUCTIONS = 65_536
 
-/** Params of `initialize`. Roots are the one capability that the gate declares, and only when the operator set some. */
-export function initializeParams(clientInfo: JsonObject, roots: readonly string[] | undefined): JsonObject {
+/** Params of `initialize`: what the host declared and the operator granted, and roots where the operator set some. */
+export function initializeParams({
+  clientInfo,
+  capabilities,
+  roots,
+}: Pick<ConnectContext, 'clientInfo' | 'capabilities' | 'roots'>): JsonObject {
   return {
     protocolVersion: LATEST_LEGACY,
-    capabilities: roots === undefined ? {} : { roots: {} },
+    capabilities: roots === undefined ? capabilities : { ...capabilities, roots: {} },
     clientInfo,
   }
 }

@@ -1,76 +1,158 @@
-import { member, type JsonObject } from '../../call/json.ts'
-import { PROGRESS_TOKEN } from '../../mcp/era.ts'
-import { encodeError, encodeResult, RPC, type Message } from '../../mcp/jsonrpc.ts'
-import { UpstreamFailed } from '../../ports/upstream.ts'
-import type { UpstreamLimits } from './options.ts'
-import { parseObject } from './connection.ts'
+import { isJsonObject, member, type Json, type JsonObject } from '../../call/json.ts'
+import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
+import type { Message } from '../../mcp/jsonrpc.ts'
+import { parseObject, type ConnectContext, type Handshake, type Wish } from './connection.ts'
+import { endQuestions, Questions, type OpenCall } from './questions.ts'
+import { subscriptionIdOf, type Subscription } from './subscription.ts'
+
+export type { OpenCall } from './questions.ts'
+
+/** What servers of the legacy era tell every listener. */
+const TOLD: ReadonlySet<string> = new Set([
+  'notifications/tools/list_changed',
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+  'notifications/resources/updated',
+])
 
 /**
- * The gate's own answer to a request that a server makes: `ping`, and `roots/list` from the configuration. Everything
- * else is unknown here: nothing was declared, so nothing of the host is reachable (play of a hostile server: sampling
- * theft, elicitation phishing; SECURITY.md 3.1 #21). Roots are never the host's (server-filesystem would widen its
- * folders by them).
+ * What comes from a server beside its answers, on one connection, and who it is for: the call that it belongs to, the
+ * listeners of the session, the catalogue. Nothing of it ever leaves the session of its connection.
  */
-export function answerServer(
-  message: Message & { readonly kind: 'request' },
-  roots: readonly string[] | undefined,
-): Buffer {
-  if (message.method === 'ping') return encodeResult(message.id, Buffer.from('{}'))
-  if (message.method === 'roots/list' && roots !== undefined) {
-    const result = { roots: roots.map((uri) => ({ uri })) }
-    return encodeResult(message.id, Buffer.from(JSON.stringify(result)))
-  }
-  return encodeError(message.id, RPC.methodNotFound, 'method not found')
-}
+export class Inbound {
+  /** What is in flight on the connection, oldest first. */
+  readonly calls = new Map<number, OpenCall>()
+  readonly #context: ConnectContext
+  readonly #questions: Questions
+  readonly #listeners = new Set<Wish['onNotification']>()
+  readonly #subscriptions = new Map<number, Subscription>()
+  #handshake: Handshake | undefined
 
-/** A progress notification: the token that it names, and its params without it. */
-export function readProgress(
-  params: Uint8Array | undefined,
-): { token: unknown; params: JsonObject } | undefined {
-  if (params === undefined) return undefined
-  const value = parseObject(params)
-  const token = member(value, PROGRESS_TOKEN)
-  if (token === undefined) return undefined
-  return {
-    token,
-    params: Object.fromEntries(Object.entries(value).filter(([key]) => key !== PROGRESS_TOKEN)),
+  /** @param reply sends the answer to a request of a legacy server; best effort */
+  constructor(context: ConnectContext, reply: (bytes: Buffer) => void) {
+    this.#context = context
+    this.#questions = new Questions(context, this.calls, reply)
   }
-}
 
-/** Hands on one progress notification. It is best effort: a host that is gone must not end the server's connection. */
-export function tellProgress(onProgress: (params: JsonObject) => void, params: JsonObject): void {
-  try {
-    onProgress(params)
-  } catch {
-    // Told above: the call itself meets the host's end by its signal.
+  /** From now on the connection speaks what was agreed on. */
+  greeted(handshake: Handshake): void {
+    this.#handshake = handshake
   }
-}
 
-/**
- * Counts what a server sends unasked (notifications, answers to nobody, stray lines) and ends a flood, of messages or of
- * bytes: each costs a scan. The returned function is called once per such message, with its length.
- * @throws UpstreamFailed `protocol`, from the returned function, above maxNoisePerSecond or maxNoiseBytesPerSecond
- */
-export function createNoiseMeter(
-  server: string,
-  limits: Pick<UpstreamLimits, 'maxNoisePerSecond' | 'maxNoiseBytesPerSecond'>,
-  clock: () => number,
-): (bytes: number) => void {
-  let since = clock()
-  let heard = 0
-  let heardBytes = 0
-  const flood = (what: string): UpstreamFailed =>
-    new UpstreamFailed('protocol', `server \`${server}\` sent more than ${what} in a second`)
-  return (bytes) => {
-    const now = clock()
-    if (now - since >= 1_000) {
-      since = now
-      heard = 0
-      heardBytes = 0
+  /** Whether several messages may come as one array: 2025-03-26 alone has batches. */
+  get takesBatches(): boolean {
+    return this.#handshake?.protocolVersion === '2025-03-26'
+  }
+
+  started(call: OpenCall): void {
+    this.calls.set(call.id, call)
+  }
+
+  ended(call: OpenCall): void {
+    this.calls.delete(call.id)
+    endQuestions(call)
+  }
+
+  /** Tells a listener what the server says to its session. @returns what ends that */
+  join(onNotification: Wish['onNotification']): () => void {
+    // A function of its own: the same listener may join twice.
+    const listener: Wish['onNotification'] = (method, params) => onNotification(method, params)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  subscribed(subscription: Subscription): void {
+    this.#subscriptions.set(subscription.id, subscription)
+  }
+
+  unsubscribed(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription.id)
+  }
+
+  /**
+   * Takes one message that is no answer, and that its stream has counted.
+   * @param own the call on whose stream it came; undefined: the stream belongs to none
+   */
+  receive(message: Exclude<Message, { readonly kind: 'response' }>, own: OpenCall | undefined): void {
+    if (message.kind === 'notification') this.#hear(message.method, message.params, own)
+    // A modern server asks by a result, and gets no answer to a request of its own (2026-07-28, transports).
+    else if (this.#handshake?.era !== 'modern') {
+      this.#questions.answer(message, own, this.#handshake?.protocolVersion ?? '')
     }
-    heardBytes += bytes
-    if (++heard > limits.maxNoisePerSecond) throw flood(`${limits.maxNoisePerSecond} unasked messages`)
-    if (heardBytes > limits.maxNoiseBytesPerSecond)
-      throw flood(`${limits.maxNoiseBytesPerSecond} unasked bytes`)
+  }
+
+  #hear(method: string, bytes: Uint8Array | undefined, own: OpenCall | undefined): void {
+    const params = bytes === undefined ? {} : parseObject(bytes)
+    if (this.#handshake?.era === 'modern') {
+      const id = subscriptionIdOf(params)
+      if (id !== undefined) {
+        const subscription = this.#subscriptions.get(id)
+        subscription?.hear(method, plain(params))
+        if (subscription === undefined) return
+      }
+    }
+    switch (method) {
+      case 'notifications/progress':
+        this.#progress(params, own)
+        return
+      case 'notifications/message':
+        this.#log(params, own)
+        return
+      case 'notifications/cancelled':
+        this.#withdrawn(member(params, 'requestId'))
+        return
+      case 'notifications/tools/list_changed':
+        this.#context.onToolsChanged()
+    }
+    if (TOLD.has(method) && this.#handshake?.era === 'legacy') this.#tell(method, plain(params))
+  }
+
+  /** On the stream of a call only its own progress counts; elsewhere the token tells whose it is. */
+  #progress(params: JsonObject, own: OpenCall | undefined): void {
+    const token = member(params, PROGRESS_TOKEN)
+    if (typeof token !== 'number') return
+    const call = own ?? this.calls.get(token)
+    const onProgress = call?.id === token ? call.host?.onProgress : undefined
+    if (onProgress === undefined) return
+    const { [PROGRESS_TOKEN]: _, ...rest } = params
+    bestEffort(() => onProgress(rest))
+  }
+
+  /** A log message names no call: without a stream of a call it is for the youngest one that hears logs, else for the listeners. */
+  #log(params: JsonObject, own: OpenCall | undefined): void {
+    if (this.#context.shared) return
+    let onLog = own?.host?.onLog
+    if (own === undefined) for (const call of this.calls.values()) onLog = call.host?.onLog ?? onLog
+    const told = plain(params)
+    if (onLog === undefined) this.#tell('notifications/message', told)
+    else bestEffort(() => onLog?.(told))
+  }
+
+  #withdrawn(id: Json | undefined): void {
+    if (typeof id !== 'number' && typeof id !== 'string') return
+    this.#questions.withdraw(id)
+    if (typeof id === 'number') this.#subscriptions.get(id)?.ended()
+  }
+
+  #tell(method: string, params: JsonObject): void {
+    for (const listener of this.#listeners) bestEffort(() => listener(method, params))
+  }
+}
+
+/** Params without what the protocol itself put into `_meta`: it belongs to this hop. */
+function plain(params: JsonObject): JsonObject {
+  const meta = member(params, '_meta')
+  if (meta === undefined) return params
+  const { _meta: _, ...rest } = params
+  const kept = isJsonObject(meta) ? withoutReservedMeta(meta, 'modern') : {}
+  return Object.keys(kept).length === 0 ? rest : { ...rest, _meta: kept }
+}
+
+/** A host that is gone must not end the server's connection; its calls meet its end by their own signal. */
+function bestEffort(tell: () => void): void {
+  try {
+    tell()
+  } catch {
+    // Told above.
   }
 }

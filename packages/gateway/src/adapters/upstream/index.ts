@@ -1,19 +1,28 @@
-import type { Era } from '../../call/call.ts'
+import type { Answer, Era } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
-import { UpstreamFailed, type ServerDescription, type Upstream } from '../../ports/upstream.ts'
-import type { ConnectContext, Connection } from './connection.ts'
+import {
+  UpstreamFailed,
+  type Listening,
+  type ServerDescription,
+  type Upstream,
+  type UpstreamRequest,
+} from '../../ports/upstream.ts'
+import { parseObject, SessionEnded, type ConnectContext, type Connection } from './connection.ts'
+import { HttpEndpoint } from './endpoint.ts'
 import { connectHttp } from './http.ts'
 import { listTools } from './list-tools.ts'
+import { keepListening } from './listening.ts'
 import {
   clientInfo,
   DEFAULT_LIMITS,
   type HttpServer,
   type StdioServer,
+  type UpstreamLimits,
   type UpstreamOptions,
 } from './options.ts'
-import { createHttpEndpoint, type HttpEndpoint } from './post.ts'
-import { createSlots, type SlotRequest } from './slots.ts'
+import { Slots, type Address } from './slots.ts'
 import { connectStdio } from './stdio.ts'
+import { ToolNotices } from './tool-notices.ts'
 
 export type { EraChoice, HttpServer, StdioServer, UpstreamLimits, UpstreamOptions } from './options.ts'
 
@@ -21,150 +30,179 @@ export type { EraChoice, HttpServer, StdioServer, UpstreamLimits, UpstreamOption
 const GATE_SESSION = '@gate'
 /** Session of a child that all sessions share by configuration. */
 const SHARED_SESSION = '@shared'
-/** Least time between two notices of changed tools of one server and session, in milliseconds. */
-const NOTICE_MS = 250
-
-type ToolsListener = (server: string, tools?: readonly JsonObject[]) => void
+/** Canonical text of capabilities that are none. */
+const NONE = '{}'
 
 /**
- * The server side of the gate: stdio children and Streamable HTTP, both eras. Starts nothing until it is asked.
+ * The server side of the gate: stdio children, Streamable HTTP and HTTP+SSE, both eras. Starts nothing until it is asked.
  * @throws TypeError for a server without a program or with a URL that is not plain http or https
  */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const clock = options.clock ?? (() => performance.now())
-  // Answers are handed on byte for byte, so no number has to survive a parse.
-  const scan = {
-    maxBytes: limits.maxBytes,
-    maxDepth: limits.maxDepth,
-    maxKeys: limits.maxKeys,
-    numbers: 'any' as const,
-  }
-  const info = clientInfo(options.version ?? '0.1.0')
-  const servers = new Map<string, StdioServer | HttpServer>(Object.entries(options.servers))
-  const endpoints = new Map<string, HttpEndpoint>()
-  for (const [id, config] of servers) {
-    if (config.transport === 'http') endpoints.set(id, createHttpEndpoint(id, config, limits))
-    else if (config.command[0] === undefined || config.command[0] === '') {
-      throw new TypeError(`\`servers.${id}.command\` must name a program`)
-    }
-  }
+  return new Servers(options)
+}
+
+class Servers implements Upstream {
+  readonly #limits: UpstreamLimits
+  readonly #clock: () => number
+  readonly #scan: ConnectContext['scan']
+  readonly #clientInfo: JsonObject
+  readonly #servers: ReadonlyMap<string, StdioServer | HttpServer>
+  readonly #endpoints = new Map<string, HttpEndpoint>()
   /** Eras that servers were found to speak: later sessions need not ask again. */
-  const eras = new Map<string, Era>()
-  const slots = createSlots(limits, clock, { stdio: servers.size - endpoints.size, http: endpoints.size })
-  const listeners: ToolsListener[] = []
-  const notices = new Map<string, NodeJS.Timeout>()
-  const closing = new AbortController()
+  readonly #eras = new Map<string, Era>()
+  readonly #slots: Slots
+  readonly #notices: ToolNotices
+  readonly #closing = new AbortController()
 
-  function tell(server: string, tools?: readonly JsonObject[]): void {
-    for (const listener of listeners) {
-      if (tools === undefined) listener(server)
-      else listener(server, tools)
+  constructor(options: UpstreamOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#limits = limits
+    this.#clock = options.clock ?? (() => performance.now())
+    // Answers are handed on byte for byte, so no number has to survive a parse.
+    const { maxBytes, maxDepth, maxKeys } = limits
+    this.#scan = { maxBytes, maxDepth, maxKeys, numbers: 'any' }
+    this.#clientInfo = clientInfo(options.version ?? '0.1.0')
+    this.#servers = new Map(Object.entries(options.servers))
+    for (const [id, config] of this.#servers) {
+      if (config.transport === 'http') this.#endpoints.set(id, new HttpEndpoint(id, config, limits))
+      else if (config.command[0] === undefined || config.command[0] === '') {
+        throw new TypeError(`\`servers.${id}.command\` must name a program`)
+      }
+    }
+    const http = this.#endpoints.size
+    this.#slots = new Slots({
+      limits,
+      clock: this.#clock,
+      kindOf: (server) => this.#config(server).transport,
+      serverCount: { stdio: this.#servers.size - http, http },
+      connect: (address, signal) => this.#connect(address, signal),
+    })
+    this.#notices = new ToolNotices((server, connection) => this.#list(server, connection))
+  }
+
+  async request(request: UpstreamRequest, signal: AbortSignal): Promise<Answer> {
+    const address = this.#address(request.server, request.session, request.host?.capabilities)
+    for (let again = false; ; again = true) {
+      const slot = this.#slots.enter(address)
+      try {
+        const found = this.#slots.connection(slot, signal)
+        const connection = found instanceof Promise ? await found : found
+        return await connection.request(request, signal)
+      } catch (cause) {
+        // The server forgot the session and ran nothing: it is made again, once.
+        if (again || !(cause instanceof SessionEnded) || signal.aborted) throw cause
+      } finally {
+        this.#slots.leave(slot)
+      }
     }
   }
 
-  /** Lists the tools that this session sees: a server that shows others other tools is found by it (SECURITY.md 3.1 #3). */
-  async function listForSession(server: string, connection: Connection): Promise<void> {
-    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(limits.connectMs)])
+  async describe(server: string, signal: AbortSignal): Promise<ServerDescription> {
+    const slot = this.#slots.enter(this.#address(server, GATE_SESSION, {}))
     try {
-      tell(server, await listTools(connection, { server, limits }, signal))
-    } catch (cause) {
-      // A session's list that cannot be had changes no pin; its calls meet the same failure and tell it.
-      if (!(cause instanceof UpstreamFailed)) throw cause
+      const connection = await this.#slots.connection(slot, signal)
+      const tools = await listTools(connection, { server, limits: this.#limits }, signal).catch(unavailable)
+      return { ...connection.handshake, tools }
+    } finally {
+      this.#slots.leave(slot)
     }
   }
 
-  function slotRequest(server: string, asked: string): SlotRequest {
-    const config = servers.get(server)
+  async listen(listening: Listening, signal: AbortSignal): Promise<void> {
+    const { server, session, capabilities } = listening
+    const address = this.#address(server, session, capabilities)
+    // What a shared child says belongs to no session.
+    if (address.session === SHARED_SESSION) return
+    const during = AbortSignal.any([signal, this.#closing.signal])
+    await keepListening(this.#slots, address, listening, { limits: this.#limits, clock: this.#clock }, during)
+  }
+
+  onToolsChanged(listener: (server: string, tools?: readonly JsonObject[]) => void): void {
+    this.#notices.add(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Error('the gate is closing'))
+    this.#notices.close()
+    await this.#slots.close()
+    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.close()))
+  }
+
+  #config(server: string): StdioServer | HttpServer {
+    const config = this.#servers.get(server)
     if (config === undefined) {
       throw new UpstreamFailed('unavailable', `server \`${server}\` is not configured`)
     }
-    const shared = config.transport === 'stdio' && config.shared === true
-    const session = shared ? SHARED_SESSION : asked
+    return config
+  }
+
+  /** @param capabilities undefined: any connection of the session will do */
+  #address(server: string, session: string, capabilities: JsonObject | undefined): Address {
+    const config = this.#config(server)
+    if (config.transport === 'stdio' && config.shared === true) {
+      return { server, session: SHARED_SESSION, capabilities: NONE }
+    }
+    // A modern server is told with each request, so one connection serves whatever the host declares.
+    if (this.#eras.get(server) === 'modern') return { server, session, capabilities: NONE }
     return {
       server,
       session,
-      kind: config.transport,
-      connect: (signal) => connectFor(config, server, session, signal),
+      capabilities: capabilities === undefined ? undefined : JSON.stringify(capabilities),
     }
   }
 
-  async function connectFor(
-    config: StdioServer | HttpServer,
-    server: string,
-    session: string,
+  async #connect(
+    { server, session, capabilities = NONE }: Address,
     signal: AbortSignal,
   ): Promise<Connection> {
-    if (closing.signal.aborted) throw new UpstreamFailed('unavailable', 'the gate is closing')
+    if (this.#closing.signal.aborted) throw new UpstreamFailed('unavailable', 'the gate is closing')
+    const config = this.#config(server)
     const own = session !== GATE_SESSION && session !== SHARED_SESSION
-    let connection: Connection | undefined
-    const onToolsChanged = (): void => {
-      // Coalesced: a server that shouts must not make the gate list in a loop.
-      const key = `${server} ${session}`
-      if (notices.has(key) || closing.signal.aborted) return
-      const timer = setTimeout(() => {
-        notices.delete(key)
-        if (!own) tell(server)
-        else if (connection?.alive === true) void listForSession(server, connection)
-      }, NOTICE_MS)
-      timer.unref()
-      notices.set(key, timer)
-    }
     const chosen = config.era ?? 'auto'
-    const era = chosen === 'auto' ? eras.get(server) : chosen
-    const context: ConnectContext = { server, limits, scan, clock, clientInfo: info, era, onToolsChanged }
+    let connection: Connection | undefined
+    const context: ConnectContext = {
+      server,
+      limits: this.#limits,
+      scan: this.#scan,
+      clock: this.#clock,
+      clientInfo: this.#clientInfo,
+      era: chosen === 'auto' ? this.#eras.get(server) : chosen,
+      capabilities: parseObject(Buffer.from(capabilities)),
+      roots: config.roots,
+      shared: session === SHARED_SESSION,
+      onToolsChanged: () => this.#notices.changed(server, session, () => (own ? connection : undefined)),
+    }
     try {
-      connection = await open(config, context, AbortSignal.any([signal, closing.signal]))
+      connection = await this.#open(config, context, AbortSignal.any([signal, this.#closing.signal]))
     } catch (cause) {
       // What was found may have changed with the server: ask again next time.
-      eras.delete(server)
+      this.#eras.delete(server)
       throw cause
     }
-    eras.set(server, connection.handshake.era)
-    const listed = connection
+    this.#eras.set(server, connection.handshake.era)
     // A modern HTTP server knows no session of ours: it cannot tell two of them apart by the connection.
-    if (own && (config.transport === 'stdio' || listed.handshake.era === 'legacy')) {
-      // Behind the call that made the connection.
-      setImmediate(() => void listForSession(server, listed))
+    if (own && (config.transport === 'stdio' || connection.handshake.era === 'legacy')) {
+      this.#notices.connected(server, connection)
     }
     return connection
   }
 
-  function open(
-    config: StdioServer | HttpServer,
-    context: ConnectContext,
-    signal: AbortSignal,
-  ): Promise<Connection> {
+  #open(config: StdioServer | HttpServer, context: ConnectContext, signal: AbortSignal): Promise<Connection> {
     if (config.transport === 'stdio') return connectStdio(config, context, signal)
-    const endpoint = endpoints.get(context.server)
+    const endpoint = this.#endpoints.get(context.server)
     if (endpoint === undefined) throw new TypeError('every HTTP server has an endpoint')
     return connectHttp(endpoint, context, signal)
   }
 
-  return {
-    async request(request, signal) {
-      const { method, head, argsBytes, meta, host } = request
-      return slots.use(slotRequest(request.server, request.session), signal, (connection) =>
-        connection.request({ method, head, argsBytes, meta, host }, signal),
-      )
-    },
-    async describe(server, signal): Promise<ServerDescription> {
-      return slots.use(slotRequest(server, GATE_SESSION), signal, async (connection) => {
-        const tools = await listTools(connection, { server, limits }, signal).catch(unavailable)
-        return { ...connection.handshake, tools }
-      })
-    },
-    listen: () => Promise.reject(new UpstreamFailed('unavailable', 'listening is being built')),
-    onToolsChanged(listener) {
-      listeners.push(listener)
-    },
-    async close() {
-      closing.abort(new Error('the gate is closing'))
-      for (const timer of notices.values()) clearTimeout(timer)
-      notices.clear()
-      await slots.close()
-      await Promise.allSettled([...endpoints.values()].map((endpoint) => endpoint.pool.destroy()))
-    },
+  /** The tools that a session sees; undefined when they cannot be had, which its calls will meet and tell. */
+  async #list(server: string, connection: Connection): Promise<readonly JsonObject[] | undefined> {
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#limits.connectMs)])
+    try {
+      return await listTools(connection, { server, limits: this.#limits }, signal)
+    } catch (cause) {
+      if (!(cause instanceof UpstreamFailed)) throw cause
+      return undefined
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonObject } from '../../call/json.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
-import type { Connection } from './connection.ts'
+import { readMessage, type Connection } from './connection.ts'
 import { listTools } from './list-tools.ts'
 import { DEFAULT_LIMITS } from './options.ts'
 
@@ -19,6 +19,7 @@ function serverOf(page: JsonObject): Connection {
     },
     alive: true,
     request: () => Promise.resolve({ kind: 'result', bytes, value: page, upstreamMs: 0 }),
+    listen: () => Promise.resolve(),
     close: () => Promise.resolve(),
   }
 }
@@ -49,4 +50,26 @@ test('a list that never ends is refused by its pages, one of very many tools by 
   const many = { tools: [{ name: 'a' }, { name: 'b' }, { name: 'c' }] }
   await assert.rejects(list(many, { maxTools: 2 }), /more than 2 tools/)
   assert.equal((await list(many, { maxTools: 3 })).length, 3)
+})
+
+test('a page of four thousand tools is read, and one with more members than a message may have is refused', () => {
+  const { maxBytes, maxDepth, maxKeys } = DEFAULT_LIMITS
+  const properties = { path: { type: 'string', description: 'where it is' }, all: { type: 'boolean' } }
+  const tool = {
+    name: 'tool',
+    description: 'x'.repeat(1_000),
+    inputSchema: { type: 'object', properties, required: ['path'], additionalProperties: false },
+    annotations: { readOnlyHint: true },
+  }
+  const read = (tools: readonly object[]) =>
+    readMessage(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } })), 'fix', {
+      maxBytes,
+      maxDepth,
+      maxKeys,
+    })
+  assert.equal(read(Array.from({ length: 4_000 }, () => tool)).kind, 'response')
+  assert.throws(
+    () => read(Array.from({ length: 100_001 }, () => ({ name: 'a' }))),
+    (error) => error instanceof UpstreamFailed && error.fault === 'protocol',
+  )
 })

@@ -1,169 +1,154 @@
-import { judgeHost, stripHost } from '../../net/address.ts'
-import { guardedLookup, mayConnect } from './guarded-lookup.ts'
-import { Pool } from 'undici'
+import type { Pool } from 'undici'
 import type { Answer, Era } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
-import type { Message } from '../../mcp/jsonrpc.ts'
-import { UpstreamFailed } from '../../ports/upstream.ts'
+import type { Message, RpcId } from '../../mcp/jsonrpc.ts'
+import type { SseEvent } from '../../mcp/sse.ts'
+import { UpstreamFailed, type HostReach } from '../../ports/upstream.ts'
+import { isBatch, splitBatch } from './batch.ts'
 import { readMessage, toAnswer, type ConnectContext } from './connection.ts'
-import { exchange, type ExchangeReply } from './exchange.ts'
-import { answerServer, createNoiseMeter, readProgress, tellProgress } from './inbound.ts'
-import type { HttpServer, UpstreamLimits } from './options.ts'
+import type { HttpEndpoint } from './endpoint.ts'
+import { Exchange, type ExchangeReply, type StreamReader } from './exchange.ts'
+import type { Inbound, OpenCall } from './inbound.ts'
+import { NoiseMeter } from './noise.ts'
+import { resume } from './resume.ts'
 
 /** Header that names a legacy session (specification 2025-11-25, transports). */
 export const SESSION_HEADER = 'mcp-session-id'
 
-/** Side messages in flight to one server; more are dropped, so that a server that asks in a loop costs nothing. */
-export const MAX_ASIDES = 16
+type Response = Message & { readonly kind: 'response' }
 
-/** One HTTP server: its sockets, which carry no identity and are shared; sessions are per connection. */
-export interface HttpEndpoint {
-  readonly server: string
-  readonly config: HttpServer
-  readonly pool: Pool
-  readonly path: string
-  inFlight: number
-  /** Side messages in flight: cancels, answers to the server. */
-  asides: number
-}
-
-/**
- * Opens nothing yet; sockets come with the first request.
- * @throws TypeError for a URL that is not plain http or https
- */
-export function createHttpEndpoint(server: string, config: HttpServer, limits: UpstreamLimits): HttpEndpoint {
-  const url = new URL(config.url)
-  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.username !== '' || url.password !== '') {
-    throw new TypeError(`\`servers.${server}.url\` must be http or https, without user info`)
-  }
-  const host = stripHost(url.hostname)
-  if (judgeHost(host).isAddress && !mayConnect(host, config.network)) {
-    throw new TypeError(
-      `\`servers.${server}.url\` is at \`${host}\`, which is not in \`servers.${server}.network\``,
-    )
-  }
-  const silenceMs = config.timeouts?.silenceMs ?? 300_000
-  const pool = new Pool(url.origin, {
-    // Cancels and answers to the server must not wait for a socket that a call holds.
-    connections: limits.maxInFlight + MAX_ASIDES,
-    pipelining: 1,
-    connectTimeout: config.timeouts?.connectMs ?? limits.connectMs,
-    connect: { lookup: guardedLookup(server, config.network) },
-    headersTimeout: silenceMs,
-    bodyTimeout: silenceMs,
-    maxHeaderSize: 16_384,
-    allowH2: false,
-  })
-  return { server, config, pool, path: url.pathname + url.search, inFlight: 0, asides: 0 }
+/** How one POST is sent. */
+export interface PostOptions {
+  /** Default: that of calls. */
+  readonly pool?: Pool
+  /** How long the socket stays open after an abort; default 0. */
+  readonly closeAfterMs?: number
+  /** Headers of the GET that takes a broken stream up again (2025-03-26 to 2025-11-25); undefined: the request is then lost. */
+  readonly resumeWith?: Readonly<Record<string, string>> | undefined
+  /** Told the id of a request whose signal was aborted, before its socket is closed. */
+  readonly onCancel?: (id: number) => void
 }
 
 /** Own counter for all HTTP exchanges: each answer is tied to its request by the exchange and by this id. */
 let lastId = 0
 
 /** One JSON-RPC request over one POST. */
-export class Post {
-  readonly id = ++lastId
+export class Post implements OpenCall, StreamReader {
+  readonly id: number = ++lastId
+  readonly method: string
+  readonly host: HostReach | undefined
+  questions: Map<RpcId, AbortController> | undefined
   /** Status of the reply, 0 before. */
   status = 0
   sessionId: string | undefined
   readonly #endpoint: HttpEndpoint
   readonly #context: ConnectContext
-  readonly #method: string
-  readonly #noise: (bytes: number) => void
-  readonly #onProgress: ((params: JsonObject) => void) | undefined
-  readonly #answerServer: ((bytes: Buffer) => void) | undefined
+  readonly #inbound: Inbound
+  #response: Response | undefined
+  #noise: NoiseMeter | undefined
+  #onCancel: ((id: number) => void) | undefined
 
   constructor(
     endpoint: HttpEndpoint,
     context: ConnectContext,
+    inbound: Inbound,
     method: string,
-    listeners: {
-      readonly onProgress?: ((params: JsonObject) => void) | undefined
-      readonly answerServer?: ((bytes: Buffer) => void) | undefined
-    } = {},
+    host?: HostReach | undefined,
   ) {
     this.#endpoint = endpoint
     this.#context = context
-    this.#method = method
-    this.#noise = createNoiseMeter(endpoint.server, context.limits, context.clock)
-    this.#onProgress = listeners.onProgress
-    this.#answerServer = listeners.answerServer
+    this.#inbound = inbound
+    this.method = method
+    this.host = host
   }
 
   /**
-   * @param closeAfterMs how long the socket stays open after an abort; default 0
+   * Sends the request and waits for its answer; who calls it counts it in and out of the endpoint.
    * @throws UpstreamFailed; status tells a lost session (404) apart
    */
   async send(
     body: Buffer,
-    headers: Readonly<Record<string, string>>,
+    headers: string[],
     signal: AbortSignal,
-    closeAfterMs?: number,
+    options: PostOptions = {},
   ): Promise<Answer> {
     const { server, limits, clock } = this.#context
-    if (this.#endpoint.inFlight >= limits.maxInFlight) {
-      throw new UpstreamFailed('busy', `server \`${server}\` has ${limits.maxInFlight} requests in flight`)
-    }
-    this.#endpoint.inFlight++
+    const { pool, path } = this.#endpoint
+    const { closeAfterMs, resumeWith } = options
     const startedAt = clock()
-    let response: (Message & { readonly kind: 'response' }) | undefined
+    this.#onCancel = options.onCancel
+    if (this.#onCancel !== undefined) signal.addEventListener('abort', this, { once: true })
+    this.#inbound.started(this)
     try {
-      const reply = await exchange(this.#endpoint.pool, server, {
-        method: 'POST',
-        path: this.#endpoint.path,
-        headers: headerList(headers),
-        body,
-        signal,
-        ...(closeAfterMs === undefined ? {} : { closeAfterMs }),
-        maxBytes: limits.maxBytes,
-        onEvent: (data) => {
-          response = this.#hear(data)
-          return response !== undefined
-        },
-      })
-      this.status = reply.status
-      this.sessionId = sessionIdOf(reply, server)
-      if (reply.body.kind === 'json') response = this.#read(reply.body.bytes, reply.status)
-      if (response === undefined) throw withoutAnswer(reply, server, this.#method)
+      const exchange = new Exchange(
+        options.pool ?? pool,
+        server,
+        { method: 'POST', path, headers, body, signal, closeAfterMs, maxBytes: limits.maxBytes },
+        this,
+      )
+      try {
+        this.#take(await exchange.reply)
+      } catch (cause) {
+        const lost = cause instanceof UpstreamFailed && cause.fault === 'unknown_fate'
+        if (!lost || resumeWith === undefined || exchange.lastEventId === '') throw cause
+        await resume(this.#endpoint, this.#context, exchange, this, resumeWith, signal)
+        if (this.#response === undefined) throw cause
+      }
+      if (this.#response === undefined) throw new TypeError('an exchange without an answer throws')
+      return toAnswer(this.#response, clock() - startedAt)
     } finally {
-      this.#endpoint.inFlight--
+      this.#inbound.ended(this)
+      if (this.#onCancel !== undefined) signal.removeEventListener('abort', this)
     }
-    return toAnswer(response, clock() - startedAt)
+  }
+
+  /** The signal was aborted. */
+  handleEvent(): void {
+    this.#onCancel?.(this.id)
+  }
+
+  onEvent({ data }: SseEvent): boolean {
+    if (!this.#inbound.takesBatches || !isBatch(data)) this.#hear(data)
+    else for (const part of splitBatch(data)) this.#hear(part)
+    return this.#response !== undefined
+  }
+
+  #take(reply: ExchangeReply): void {
+    const { server } = this.#context
+    this.status = reply.status
+    this.sessionId = sessionIdOf(reply, server)
+    if (reply.body.kind === 'json') this.#read(reply.body.bytes, reply.status)
+    if (this.#response === undefined) throw withoutAnswer(reply, server, this.method)
   }
 
   /** A whole JSON body: the response, or on an error status an error without id, which can mean this request only. */
-  #read(bytes: Buffer, status: number): (Message & { readonly kind: 'response' }) | undefined {
-    let message: Message
+  #read(bytes: Buffer, status: number): void {
+    const { server, scan } = this.#context
     try {
-      message = readMessage(bytes, this.#context.server, this.#context.scan)
+      if (this.#inbound.takesBatches && isBatch(bytes)) {
+        for (const part of splitBatch(bytes)) this.#hear(part)
+        return
+      }
+      const message = readMessage(bytes, server, scan)
+      if (message.kind !== 'response') return
+      const refusesUs = status >= 400 && status !== 404 && message.id === null
+      if (message.id === this.id || refusesUs) this.#response = message
     } catch (cause) {
-      if (status >= 400) return undefined // the status says more than a body that is not JSON-RPC
-      throw cause
+      // The status says more than a body that is not JSON-RPC.
+      if (status < 400) throw cause
     }
-    if (message.kind !== 'response') return undefined
-    if (message.id === this.id) return message
-    return status >= 400 && message.id === null && status !== 404 ? message : undefined
   }
 
-  #hear(data: Buffer): (Message & { readonly kind: 'response' }) | undefined {
+  #hear(data: Uint8Array): void {
     const message = readMessage(data, this.#context.server, this.#context.scan)
-    if (message.kind === 'response') {
-      if (message.id === this.id) return message
-      this.#noise(data.length)
-    } else if (message.kind === 'request') {
-      this.#noise(data.length)
-      this.#answerServer?.(answerServer(message, this.#endpoint.config.roots))
-    } else if (message.method === 'notifications/progress') {
-      const progress = readProgress(message.params)
-      const listener = progress?.token === this.id ? this.#onProgress : undefined
-      this.#noise(data.length)
-      if (progress !== undefined && listener !== undefined) tellProgress(listener, progress.params)
-    } else if (message.method === 'notifications/tools/list_changed') {
-      this.#noise(data.length)
-      this.#context.onToolsChanged()
-    } else this.#noise(data.length)
-    return undefined
+    if (message.kind === 'response' && message.id === this.id) {
+      this.#response ??= message
+      return
+    }
+    this.#noise ??= new NoiseMeter(this.#context.server, this.#context.limits, this.#context.clock)
+    this.#noise.count(data.length)
+    if (message.kind !== 'response') this.#inbound.receive(message, this)
   }
 }
 
@@ -183,20 +168,6 @@ function withoutAnswer(reply: ExchangeReply, server: string, method: string): Up
   return new UpstreamFailed('protocol', said)
 }
 
-/** Headers of every POST, then those of this one. */
-export function headerList(own: Readonly<Record<string, string>>): string[] {
-  const list = [
-    'content-type',
-    'application/json',
-    'accept',
-    'application/json, text/event-stream',
-    'accept-encoding',
-    'identity',
-  ]
-  for (const [name, value] of Object.entries(own)) list.push(name, value)
-  return list
-}
-
 function sessionIdOf(reply: ExchangeReply, server: string): string | undefined {
   const id = reply.headers[SESSION_HEADER]
   if (id === undefined) return undefined
@@ -209,7 +180,7 @@ export function metaOf(
   meta: JsonObject,
   era: Era,
   progress: number | undefined,
-  own: JsonObject,
+  own: JsonObject | undefined,
 ): JsonObject | undefined {
   const all = {
     ...withoutReservedMeta(meta, era),

@@ -9,138 +9,221 @@ const PATIENCE_MS = 1_000
 /** A connection that lived this long before it died is no crash loop. */
 const STABLE_MS = 30_000
 
-/** The place of one (server, session) and what lives there. */
-interface Slot {
-  readonly server: string
-  readonly kind: 'stdio' | 'http'
-  readonly backoff: Backoff
-  connection: Connection | undefined
-  connecting: Promise<Connection> | undefined
-  connectedAt: number
-  lastUsedAt: number
-  users: number
-}
-
-/** How one slot is filled. */
-export interface SlotRequest {
+/** Whose connection it is. */
+export interface Address {
   readonly server: string
   readonly session: string
-  readonly kind: 'stdio' | 'http'
-  /** Makes the connection; it gets its own deadline, since several calls may wait for it. */
-  readonly connect: (signal: AbortSignal) => Promise<Connection>
+  /** Canonical text of the capabilities that the server is told when it is greeted; undefined: any will do. */
+  readonly capabilities: string | undefined
 }
 
-/** Connections of all sessions to all servers, within the caps of the gate. */
-export interface Slots {
-  /** Runs `use` on the connection of a (server, session), making it when needed. @throws UpstreamFailed */
-  use<T>(request: SlotRequest, signal: AbortSignal, run: (connection: Connection) => Promise<T>): Promise<T>
-  close(): Promise<void>
+/** What the slots need to know of the world. */
+export interface SlotsOptions {
+  readonly limits: UpstreamLimits
+  readonly clock: () => number
+  readonly kindOf: (server: string) => 'stdio' | 'http'
+  /** How many servers there are of each kind. */
+  readonly serverCount: Readonly<Record<'stdio' | 'http', number>>
+  /** Makes a connection; it gets its own deadline, since several calls may wait for it. */
+  readonly connect: (address: Address, signal: AbortSignal) => Promise<Connection>
+}
+
+/** The place of one address and what lives there. */
+export class Slot {
+  readonly address: Address
+  readonly kind: 'stdio' | 'http'
+  readonly backoff: Backoff
+  /** Settled once what had to end for this place has ended. */
+  readonly room: Promise<void>
+  connection: Connection | undefined
+  connecting: Promise<Connection> | undefined
+  connectedAt = 0
+  lastUsedAt: number
+  /** Calls that use or await it. */
+  users = 0
+  /** Those who hear it: they keep it from idling away, and give way to calls when places run out. */
+  listeners = 0
+
+  constructor(address: Address, kind: 'stdio' | 'http', backoff: Backoff, room: Promise<void>, now: number) {
+    this.address = address
+    this.kind = kind
+    this.backoff = backoff
+    this.room = room
+    this.lastUsedAt = now
+  }
+
+  get isIdle(): boolean {
+    return this.users === 0 && this.connecting === undefined
+  }
 }
 
 /**
- * Caps: maxChildren and maxHttpSessions; the least recently used idle one ends first, and with none idle it is `busy`.
- * Where there are several servers of a kind, one alone takes at most half of the places.
+ * Connections of all sessions to all servers, within the caps of the gate: maxChildren and maxHttpSessions. The least recently used
+ * idle one ends first, one that is only listened to after those, and with none left it is `busy`. Where there are several servers of
+ * a kind, one alone takes at most half of the places.
  */
-export function createSlots(
-  limits: UpstreamLimits,
-  clock: () => number,
-  serverCount: Readonly<Record<'stdio' | 'http', number>>,
-): Slots {
-  const slots = new Map<string, Slot>()
-  const ending = new Set<Promise<void>>()
+export class Slots {
+  readonly #options: SlotsOptions
+  readonly #slots = new Map<string, Slot>()
+  readonly #ending = new Set<Promise<void>>()
   /** Starts that fail count for the server: a broken one must not take all children's places, session by session. */
-  const starts = new Map<string, Backoff>()
-  let closed = false
+  readonly #starts = new Map<string, Backoff>()
+  readonly #sweep: NodeJS.Timeout
+  #closed = false
 
-  const sweep = setInterval(
-    () => {
-      const now = clock()
-      for (const [key, slot] of slots) {
-        if (isIdle(slot) && now - slot.lastUsedAt >= limits.idleMs) {
-          slots.delete(key)
-          void end(slot)
-        }
+  constructor(options: SlotsOptions) {
+    this.#options = options
+    const { idleMs } = options.limits
+    this.#sweep = setInterval(() => this.#endIdle(), Math.max(10, Math.min(30_000, idleMs / 2)))
+    this.#sweep.unref()
+  }
+
+  /** Counts a call into its slot, which `leave` must follow. @throws UpstreamFailed `busy`, `unavailable` */
+  enter(address: Address): Slot {
+    const slot = this.#place(address, false)
+    slot.users++
+    return slot
+  }
+
+  leave(slot: Slot): void {
+    slot.users--
+    slot.lastUsedAt = this.#options.clock()
+  }
+
+  /** The slot's connection, made when needed. @throws UpstreamFailed */
+  connection(slot: Slot, signal: AbortSignal): Connection | Promise<Connection> {
+    const { connection } = slot
+    if (connection?.alive === true) return connection
+    return untilAborted(this.#connecting(slot), signal, slot.address.server)
+  }
+
+  /** Runs what listens to a connection. @throws UpstreamFailed `busy` also where only another listener could give way */
+  async hear<T>(
+    address: Address,
+    signal: AbortSignal,
+    run: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    const slot = this.#place(address, true)
+    slot.listeners++
+    try {
+      return await run(await this.connection(slot, signal))
+    } finally {
+      slot.listeners--
+      slot.lastUsedAt = this.#options.clock()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#sweep)
+    const opening = [...this.#slots.values()].flatMap((slot) => slot.connecting ?? [])
+    for (const slot of this.#slots.values()) void this.#end(slot)
+    this.#slots.clear()
+    await Promise.allSettled([...this.#ending, ...opening])
+    await Promise.allSettled(this.#ending)
+  }
+
+  #endIdle(): void {
+    const now = this.#options.clock()
+    for (const [key, slot] of this.#slots) {
+      const unused = slot.isIdle && slot.listeners === 0
+      if (unused && now - slot.lastUsedAt >= this.#options.limits.idleMs) {
+        this.#slots.delete(key)
+        void this.#end(slot)
       }
-    },
-    Math.max(10, Math.min(30_000, limits.idleMs / 2)),
-  )
-  sweep.unref()
+    }
+  }
 
-  function end(slot: Slot): Promise<void> {
-    const connection = slot.connection
+  #end(slot: Slot): Promise<void> {
+    const { connection } = slot
     slot.connection = undefined
     if (connection === undefined) return Promise.resolve()
-    const done = connection.close().finally(() => ending.delete(done))
-    ending.add(done)
+    const done = connection.close().finally(() => this.#ending.delete(done))
+    this.#ending.add(done)
     return done
   }
 
   /** Finds the slot or makes room for one. The room of an ended child is free only when the child is gone. */
-  function place(request: SlotRequest): { slot: Slot; room: Promise<void> } {
-    const key = `${request.server} ${request.session}`
-    const found = slots.get(key)
-    if (found !== undefined) {
-      slots.delete(key)
-      slots.set(key, found)
-      return { slot: found, room: Promise.resolve() }
-    }
+  #place(address: Address, listens: boolean): Slot {
+    if (this.#closed) throw new UpstreamFailed('unavailable', 'the gate is closing')
+    const key = this.#keyOf(address)
+    const found = this.#slots.get(key)
+    if (found !== undefined) return found
+    const { limits, clock, kindOf } = this.#options
+    const kind = kindOf(address.server)
+    const victim = this.#victimFor(address.server, kind, listens)
     let room = Promise.resolve()
-    const victim = roomIn(request)
     if (victim !== undefined) {
-      const [oldKey, old] = victim
-      slots.delete(oldKey)
-      room = end(old)
+      this.#slots.delete(this.#keyOf(victim.address))
+      room = this.#end(victim)
     }
-    const slot: Slot = {
-      server: request.server,
-      kind: request.kind,
-      backoff: createBackoff(limits.backoffMinMs, limits.backoffMaxMs),
-      connection: undefined,
-      connecting: undefined,
-      connectedAt: 0,
-      lastUsedAt: clock(),
-      users: 0,
+    const backoff = createBackoff(limits.backoffMinMs, limits.backoffMaxMs)
+    const slot = new Slot(address, kind, backoff, room, clock())
+    this.#slots.set(key, slot)
+    return slot
+  }
+
+  #keyOf({ server, session, capabilities }: Address): string {
+    // Neither server ids nor canonical capabilities hold a space, so no session id can make its key that of another.
+    if (capabilities !== undefined) return `${server} ${capabilities} ${session}`
+    for (const [key, { address }] of this.#slots) {
+      if (address.server === server && address.session === session) return key
     }
-    slots.set(key, slot)
-    return { slot, room }
+    return `${server} {} ${session}`
   }
 
   /** The slot that must end for another one of this server; undefined: there is room. @throws UpstreamFailed `busy` */
-  function roomIn(request: SlotRequest): [string, Slot] | undefined {
-    const most = request.kind === 'stdio' ? limits.maxChildren : limits.maxHttpSessions
+  #victimFor(server: string, kind: 'stdio' | 'http', listens: boolean): Slot | undefined {
+    const { limits, serverCount } = this.#options
+    const most = kind === 'stdio' ? limits.maxChildren : limits.maxHttpSessions
     // One hanging server must leave places for the calls of the others.
-    const share = serverCount[request.kind] > 1 ? Math.ceil(most / 2) : most
-    const ofKind = [...slots].filter(([, slot]) => slot.kind === request.kind)
-    const ofServer = ofKind.filter(([, slot]) => slot.server === request.server)
+    const share = serverCount[kind] > 1 ? Math.ceil(most / 2) : most
+    const ofKind = [...this.#slots.values()].filter((slot) => slot.kind === kind)
+    const ofServer = ofKind.filter((slot) => slot.address.server === server)
     const crowd = ofServer.length >= share ? ofServer : ofKind.length >= most ? ofKind : undefined
     if (crowd === undefined) return undefined
-    // Map order is the order of use.
-    const victim = crowd.find(([, slot]) => isIdle(slot))
+    const idle = crowd.filter((slot) => slot.isIdle).sort((a, b) => a.lastUsedAt - b.lastUsedAt)
+    const victim = idle.find((slot) => slot.listeners === 0) ?? (listens ? undefined : idle[0])
     if (victim !== undefined) return victim
-    const whose = crowd === ofServer ? `of server \`${request.server}\`` : 'of the gate'
-    throw new UpstreamFailed('busy', `all ${crowd.length} ${request.kind} connections ${whose} are in use`)
+    const whose = crowd === ofServer ? `of server \`${server}\`` : 'of the gate'
+    throw new UpstreamFailed('busy', `all ${crowd.length} ${kind} connections ${whose} are in use`)
   }
 
-  async function connect(slot: Slot, request: SlotRequest, room: Promise<void>): Promise<Connection> {
-    const started = startsOf(request.server)
+  /** The connection that is being made; one that died on its own counts against the slot. */
+  #connecting(slot: Slot): Promise<Connection> {
+    const { clock } = this.#options
+    let { room } = slot
+    if (slot.connection !== undefined) {
+      // A child that dies is a crash; an HTTP server that forgot a session was only started again.
+      if (clock() - slot.connectedAt >= STABLE_MS) slot.backoff.recovered()
+      if (slot.kind === 'stdio') slot.backoff.failed(clock())
+      room = this.#end(slot)
+    }
+    slot.connecting ??= this.#connect(slot, room).finally(() => {
+      slot.connecting = undefined
+    })
+    return slot.connecting
+  }
+
+  async #connect(slot: Slot, room: Promise<void>): Promise<Connection> {
+    const { clock, connect, limits } = this.#options
+    const { server } = slot.address
+    const started = this.#startsOf(server)
     const wait = Math.max(slot.backoff.waitMs(clock()), started.waitMs(clock()))
     if (wait > PATIENCE_MS) {
       const seconds = Math.ceil(wait / 1_000)
-      throw new UpstreamFailed(
-        'unavailable',
-        `server \`${request.server}\` keeps failing; next try in ${seconds} s`,
-      )
+      throw new UpstreamFailed('unavailable', `server \`${server}\` keeps failing; next try in ${seconds} s`)
     }
     await room
     if (wait > 0) await sleep(wait)
     let connection: Connection
     try {
-      connection = await request.connect(AbortSignal.timeout(limits.connectMs))
+      connection = await connect(slot.address, AbortSignal.timeout(limits.connectMs))
     } catch (cause) {
       started.failed(clock())
       throw cause
     }
-    if (closed) {
+    if (this.#closed) {
       await connection.close()
       throw new UpstreamFailed('unavailable', 'the gate is closing')
     }
@@ -150,66 +233,13 @@ export function createSlots(
     return connection
   }
 
-  function startsOf(server: string): Backoff {
-    let backoff = starts.get(server)
+  #startsOf(server: string): Backoff {
+    const { limits } = this.#options
+    let backoff = this.#starts.get(server)
     if (backoff === undefined) {
       backoff = createBackoff(limits.backoffMinMs, limits.backoffMaxMs)
-      starts.set(server, backoff)
+      this.#starts.set(server, backoff)
     }
     return backoff
   }
-
-  /** The living connection of a slot; one that died on its own counts against the slot. */
-  function connectionOf(
-    slot: Slot,
-    request: SlotRequest,
-    room: Promise<void>,
-  ): Promise<Connection> | Connection {
-    const { connection } = slot
-    if (connection?.alive === true) return connection
-    if (connection !== undefined) {
-      if (clock() - slot.connectedAt >= STABLE_MS) slot.backoff.recovered()
-      slot.backoff.failed(clock())
-      const gone = end(slot)
-      slot.connecting ??= connect(slot, request, gone).finally(() => {
-        slot.connecting = undefined
-      })
-      return slot.connecting
-    }
-    slot.connecting ??= connect(slot, request, room).finally(() => {
-      slot.connecting = undefined
-    })
-    return slot.connecting
-  }
-
-  return {
-    async use(request, signal, run) {
-      if (closed) throw new UpstreamFailed('unavailable', 'the gate is closing')
-      const { slot, room } = place(request)
-      slot.users++
-      try {
-        const connecting = connectionOf(slot, request, room)
-        const connection =
-          connecting instanceof Promise ? await untilAborted(connecting, signal, request.server) : connecting
-        return await run(connection)
-      } finally {
-        slot.users--
-        slot.lastUsedAt = clock()
-      }
-    },
-    async close() {
-      closed = true
-      clearInterval(sweep)
-      const opening = [...slots.values()].flatMap((slot) => slot.connecting ?? [])
-      for (const slot of slots.values()) void end(slot)
-      slots.clear()
-      await Promise.allSettled([...ending, ...opening])
-      await Promise.allSettled(ending)
-    },
-  }
-}
-
-/** No call uses or awaits it. */
-function isIdle(slot: Slot): boolean {
-  return slot.users === 0 && slot.connecting === undefined
 }

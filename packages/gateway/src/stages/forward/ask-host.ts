@@ -25,7 +25,7 @@ export async function askHost(
   const given = await call.host.ask(asked, asking, signal)
   return Object.fromEntries(
     Object.entries(requests).map(([key, request]): [string, InputResponse] => {
-      const response = given[key]
+      const response = Object.hasOwn(given, key) ? given[key] : undefined
       if (response === undefined) throw unreachable(`the host left \`${request.method}\` unanswered`)
       return [key, orRefuse(readInputResponse(request, response))]
     }),
@@ -43,8 +43,12 @@ function forHost(
 }
 
 function orRefuse<T extends object>(value: T | Problem): T {
-  if ('problem' in value && typeof value.problem === 'string') throw unreachable(value.problem)
-  return value as T
+  if (isProblem(value)) throw unreachable(value.problem)
+  return value
+}
+
+function isProblem(value: object): value is Problem {
+  return 'problem' in value
 }
 
 function unreachable(internal: string): Refusal {

@@ -28,6 +28,7 @@ function forwardTo(upstream: Upstream, change: Partial<ForwardOptions> = {}) {
     states: createRequestStates(memoryKeyRing(), () => 1_800_000_000_000),
     declared: (_, host) => host,
     roots: () => undefined,
+    logLevel: () => undefined,
     recordQuestion: () => Promise.resolve(),
     ...change,
   })

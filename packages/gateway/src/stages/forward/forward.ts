@@ -7,6 +7,7 @@ import type { Stage } from '../../call/stage.ts'
 import { allowedRequests } from '../../mcp/bridge-capabilities.ts'
 import { inputResponsesOf, readInputResponse, rootsResponse } from '../../mcp/bridge-responses.ts'
 import {
+  MAX_INPUT_REQUESTS,
   type InputRequired,
   inputRequiredResult,
   isInputRequired,
@@ -43,6 +44,8 @@ export interface ForwardOptions {
   readonly declared: (server: string, host: JsonObject) => JsonObject
   /** The operator's roots of a server, as file URIs; undefined: none are declared to it. */
   readonly roots: (server: string) => readonly string[] | undefined
+  /** Level that a legacy host set for its session; undefined: it did not. */
+  readonly logLevel: (session: string) => string | undefined
   /** Makes durable that a call exists before its host is asked anything on a server's behalf. */
   readonly recordQuestion: (call: RecordedCall) => Promise<void>
 }
@@ -60,7 +63,7 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
     async run(call, signal) {
       const reach = reachOf(call)
       try {
-        let retry = call.retry === undefined ? undefined : retryOf(call)
+        let retry = call.retry === undefined ? undefined : retryOf(call, reach.capabilities)
         for (let round = 0; ; round++) {
           const answer = await send(call, reach, retry, signal)
           const asked = questionsIn(answer, call.era, reach.capabilities)
@@ -109,7 +112,8 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
     const { host } = call
     return {
       capabilities: options.declared(call.target.server, host.capabilities),
-      logLevel: host.logLevel,
+      logLevel: call.era === 'modern' ? host.logLevel : options.logLevel(call.session.id),
+      hearsLogs: call.era === 'legacy',
       onProgress: host.progress,
       onLog: (params) => host.log(params),
       ask: async (requests, signal) => {
@@ -169,15 +173,17 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
   }
 
   /** @throws Refusal CG_WIRE_STATE for a state that this call was not given, CG_WIRE_PARAMS for malformed answers */
-  function retryOf(call: RecordedCall): Retry {
+  function retryOf(call: RecordedCall, capabilities: JsonObject): Retry | undefined {
     const { retry } = call
-    const state = states.open(retry?.requestState ?? '', call.session.id, bindingOf(call))
+    if (retry?.requestState === undefined) return unasked(retry?.responses, capabilities)
+    const state = states.open(retry.requestState, call.session.id, bindingOf(call))
     if (state === undefined)
       throw new Refusal('CG_WIRE_STATE', { internal: 'the state does not open for this call' })
     const questions = Object.fromEntries(
       Object.entries(state.asked ?? {}).map(([key, method]) => [key, { method, params: {} }] as const),
     )
-    const given: Record<string, JsonObject> = {}
+    // The server chose the keys: in a map `__proto__` is one like any other.
+    const given = new Map<string, JsonObject>()
     for (const [key, question] of Object.entries(questions)) {
       const result = member(retry?.responses ?? {}, key)
       // What nobody asked is left out; what is missing the server asks again.
@@ -185,17 +191,26 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
       const read = readInputResponse(question, { kind: 'result', result })
       if ('problem' in read)
         throw new Refusal('CG_WIRE_PARAMS', { publicText: read.problem, internal: read.problem })
-      if (read.kind === 'result') given[key] = read.result
+      if (read.kind === 'result') given.set(key, read.result)
     }
     for (const [key, own] of Object.entries(ownAnswers(call, questions))) {
-      if (own.kind === 'result') given[key] = own.result
+      if (own.kind === 'result') given.set(key, own.result)
     }
-    const none = retry?.responses === undefined && Object.keys(given).length === 0
+    const none = retry?.responses === undefined && given.size === 0
     return {
-      inputResponses: none ? undefined : Buffer.from(JSON.stringify(given)),
+      inputResponses: none ? undefined : Buffer.from(JSON.stringify(Object.fromEntries(given))),
       requestState: state.upstream,
     }
   }
+}
+
+/** Answers that came before their questions: a server that may ask may have them, and judges them by itself. */
+function unasked(responses: JsonObject | undefined, capabilities: JsonObject): Retry | undefined {
+  if (responses === undefined || Object.keys(capabilities).length === 0) return undefined
+  const answers = Object.values(responses)
+  if (answers.length > MAX_INPUT_REQUESTS || !answers.every(isJsonObject))
+    throw new Refusal('CG_WIRE_PARAMS', { publicText: '`inputResponses` holds what is no answer' })
+  return { inputResponses: Buffer.from(JSON.stringify(responses)), requestState: undefined }
 }
 
 /**

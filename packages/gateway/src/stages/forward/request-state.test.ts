@@ -13,10 +13,11 @@ test('a state opens for the session and the call that it was given to, and for n
   verifies('bridge.parked-state')
   const binding = bindingOf(receivedCall())
   const sealed = states.seal(STATE, 'alice', binding)
-  assert.deepEqual(
-    { upstream: 'opaque', asked: STATE.asked, call: undefined },
-    { upstream: states.open(sealed, 'alice', binding)?.upstream, asked: STATE.asked, call: undefined },
-  )
+  assert.deepEqual(states.open(sealed, 'alice', binding), {
+    ...STATE,
+    call: undefined,
+    until: clock.now + ANSWER_MS,
+  })
   assert.equal(states.open(sealed, 'mallory', binding), undefined)
   for (const other of [
     receivedCall({ args: { text: 'y' } }),

@@ -50,6 +50,51 @@ test('a tool is listed exactly when some call of it could be allowed', () => {
   for (const yaml of hidden) assert.equal(lists(yaml), false, yaml)
 })
 
+test('a server of which no tool is known counts as reachable exactly when some tool of it could be allowed', () => {
+  verifies('hosts.unavailable-named')
+  const knows = (yaml: string): boolean => policy(yaml).mayAllowServer(AGENT, 'crm', NOW)
+  const known = [
+    ALLOW_ALL,
+    rule('allow', 'tool: "crm.read"'),
+    rule('allow', 'tool: "*.read"'),
+    rule('allow', 'tool: "c?m.*"'),
+    rule('allow', 'server: crm'),
+    rule('allow', 'tool: "*", class: read'),
+    rule('allow', 'tool: "*", cond: "args.count > 5"'),
+    rule('allow', 'tool: "*", cond: "tool.name == \'read\'"'),
+    rule('allow', 'tool: "*", cond: "actor.type == \'agent\'"'),
+    ALLOW_ALL + rule('deny', 'tool: "crm.write*"'),
+    ALLOW_ALL + rule('deny', 'tool: "crm.*", class: write'),
+    ALLOW_ALL + rule('deny', 'server: other'),
+    ALLOW_ALL + rule('deny', 'server: crm', ', mode: observe'),
+    ALLOW_ALL + rule('deny', 'server: crm, actor: other'),
+    ALLOW_ALL + rule('deny', 'tool: "crm.*", cond: "tool.name == \'read\'"'),
+    ALLOW_ALL + rule('deny', 'resource: "*"'),
+  ]
+  const unknown = [
+    '[]',
+    rule('allow', 'tool: "web.*"'),
+    rule('allow', 'tool: "crmx.*"'),
+    rule('allow', 'tool: "crm"'),
+    rule('allow', 'tool: "?m.read"'),
+    rule('allow', 'server: web'),
+    rule('allow', 'resource: "*"'),
+    rule('allow', 'prompt: "*"'),
+    rule('allow', 'server: crm, method: prompts/get'),
+    rule('allow', 'tool: "*", actor: other'),
+    rule('allow', 'tool: "*", tenant: other'),
+    rule('allow', 'tool: "*"', ', mode: observe'),
+    rule('allow', 'tool: "*"', ', until: 2026-01-01'),
+    rule('allow', 'tool: "*", cond: "actor.type == \'human\'"'),
+    ALLOW_ALL + rule('deny', 'server: crm'),
+    ALLOW_ALL + rule('deny', 'tool: "crm.*"'),
+    ALLOW_ALL + rule('deny', 'tool: "c*"'),
+    ALLOW_ALL + rule('deny', 'server: crm, cond: "actor.type == \'agent\'"'),
+  ]
+  for (const yaml of known) assert.equal(knows(yaml), true, yaml)
+  for (const yaml of unknown) assert.equal(knows(yaml), false, yaml)
+})
+
 test('what is hidden is always refused', () => {
   const roots = fc.constantFrom(
     '',

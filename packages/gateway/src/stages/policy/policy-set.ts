@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { EvaluationFault, Frame } from './cel-runtime.ts'
 import type { PolicyDocument } from './document.ts'
 import { decide, type PolicyAnswer, type PolicyWorld } from './engine.ts'
-import { factsOf, STANDING_FACTS, type PolicyCall, type PolicyCaller } from './facts.ts'
+import { factsOf, METHOD_OF, STANDING_FACTS, type PolicyCall, type PolicyCaller } from './facts.ts'
 import type { Problem } from './problem.ts'
 import { concernsCaller, createRule, isExpired, type Rule, type RuleTarget } from './rule.ts'
 import { RuleIndex, type Entry, type PolicyTool } from './rule-index.ts'
@@ -18,6 +18,11 @@ export interface PolicySet {
    * as maybe. False is final: every such call would be refused.
    */
   mayAllow(caller: PolicyCaller, target: RuleTarget, labels: readonly string[], now: number): boolean
+  /**
+   * Whether a caller could be allowed some tool of a server, whatever its tools turn out to be: what rules say of names,
+   * classes and labels counts as maybe. False is final, as in mayAllow.
+   */
+  mayAllowServer(caller: PolicyCaller, server: string, now: number): boolean
   /** Takes the tools that are pinned now. A rule that does not fit its tool errs on every call of it. */
   recheck(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] }
 }
@@ -67,6 +72,17 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
       }
       return granted
     },
+    mayAllowServer(caller, server, now) {
+      let granted = false
+      for (const rule of rules) {
+        if (rule.source.mode === 'observe') continue
+        const answer = answerForServer(rule, caller, server)
+        if (rule.source.decision === 'deny') {
+          if (answer === true) return false
+        } else if (answer !== false && !isExpired(rule, now)) granted = true
+      }
+      return granted
+    },
     recheck: (tools) => index.pin(tools),
   }
 }
@@ -91,6 +107,22 @@ function standingAnswer(
     if (error instanceof EvaluationFault) return isDeny
     throw error
   }
+}
+
+/** What is certain of a rule and all tools of a server before any of them is known: it will apply, or it never will. */
+function answerForServer(rule: Rule, caller: PolicyCaller, server: string): boolean | 'maybe' {
+  const { when } = rule.source
+  if (when.resource !== undefined || when.prompt !== undefined) return false
+  if (when.method !== undefined && !when.method.test(METHOD_OF.tool)) return false
+  if (when.server !== undefined && !when.server.test(server)) return false
+  if (when.tool !== undefined && !when.tool.reaches(`${server}.`)) return false
+  const target = { kind: 'tool', server, name: '', class: 'write' } as const
+  const entry = { rule, condition: rule.condition, broken: undefined }
+  const answer = rule.reads.has('tool')
+    ? concernsCaller(rule, caller, 'maybe') && 'maybe'
+    : standingAnswer(entry, caller, target, [])
+  const some = when.class !== undefined || (when.tool !== undefined && !when.tool.covers(`${server}.`))
+  return answer === true && some ? 'maybe' : answer
 }
 
 function standingFacts(caller: PolicyCaller, target: RuleTarget, labels: readonly string[]) {

@@ -83,6 +83,11 @@ export class PolicyHolder {
     return this.#set.mayAllow(principal, seen, tool?.labels ?? [], this.#now())
   }
 
+  /** Whether a principal could be allowed a tool of a server, whatever its tools turn out to be. */
+  mayReachServer(principal: Principal, server: string): boolean {
+    return this.#set.mayAllowServer(principal, server, this.#now())
+  }
+
   /** Decides a call. @throws Refusal with the judgement, when policy does not allow it */
   authorize(call: ParsedCall): AuthorizedCall {
     const set = this.#set

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UpstreamFailed } from '../../ports/upstream.ts'
-import { createNoiseMeter } from './inbound.ts'
+import { NoiseMeter } from './noise.ts'
 
 test('what a server sends unasked is bounded by messages and by bytes a second, and a new second begins anew', () => {
   let now = 0
   const limits = { maxNoisePerSecond: 3, maxNoiseBytesPerSecond: 100 }
   const floods = (...lengths: number[]): string => {
-    const noise = createNoiseMeter('fix', limits, () => now)
+    const noise = new NoiseMeter('fix', limits, () => now)
     try {
       for (const bytes of lengths) {
-        noise(bytes)
+        noise.count(bytes)
         now += 10
       }
       return 'passed'
@@ -23,6 +23,6 @@ test('what a server sends unasked is bounded by messages and by bytes a second, 
   assert.equal(floods(1, 1, 1, 1), 'server `fix` sent more than 3 unasked messages in a second')
   assert.equal(floods(50, 50), 'passed')
   assert.equal(floods(50, 51), 'server `fix` sent more than 100 unasked bytes in a second')
-  const noise = createNoiseMeter('fix', limits, () => now)
-  for (let i = 0; i < 5; i++, now += 1_000) for (const bytes of [50, 25, 25]) noise(bytes)
+  const noise = new NoiseMeter('fix', limits, () => now)
+  for (let i = 0; i < 5; i++, now += 1_000) for (const bytes of [50, 25, 25]) noise.count(bytes)
 })

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { verifies } from '../testing/verifies.ts'
+import { accepted, events, json, never, problem, type SentText, TestRelay } from './stdio-relay-testing.ts'
+import type { Posted } from './stdio-relay-answers.ts'
+
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 0,
+  method: 'initialize',
+  params: { protocolVersion: '2025-06-18', capabilities: { elicitation: {} } },
+}
+const INITIALIZED = { jsonrpc: '2.0', method: 'notifications/initialized' }
+const list = (id: number): object => ({ jsonrpc: '2.0', id, method: 'tools/list' })
+
+/** A gate that keeps one session and forgets it when the test says so. */
+class Sessions {
+  current = 's1'
+  stream: (sent: SentText) => Posted | Promise<Posted> = never
+  initializes = 0
+
+  readonly answer = (sent: SentText): Posted | Promise<Posted> => {
+    if (sent.body.includes('"initialize"')) {
+      this.initializes++
+      return json({ jsonrpc: '2.0', id: 0, result: { protocolVersion: '2025-06-18' } }, 200, this.current)
+    }
+    if (sent.headers['mcp-session-id'] !== this.current) return problem(404, 'the session is not known')
+    if (sent.method === 'GET') return this.stream(sent)
+    const { id } = JSON.parse(sent.body)
+    return id === undefined ? accepted() : json({ jsonrpc: '2.0', id, result: { in: this.current } })
+  }
+}
+
+async function begun(gate: Sessions): Promise<TestRelay> {
+  const relay = new TestRelay(gate.answer)
+  relay.say(INITIALIZE)
+  await relay.until(() => relay.written.length === 1)
+  relay.say(INITIALIZED)
+  await relay.until(() => relay.sentOf('GET').length === 1)
+  return relay
+}
+
+test('version and session of the initialize answer go with every later legacy message, and not before', async () => {
+  verifies('cli.connect')
+  const relay = await begun(new Sessions())
+  relay.say(list(1))
+  await relay.close()
+  assert.deepEqual(
+    relay.sent.map(({ headers }) => [headers['mcp-protocol-version'], headers['mcp-session-id']]),
+    [
+      [undefined, undefined],
+      ['2025-06-18', 's1'],
+      ['2025-06-18', 's1'],
+      ['2025-06-18', 's1'],
+    ],
+  )
+  assert.deepEqual(
+    relay.written.map(({ id }) => id),
+    [0, 1],
+  )
+})
+
+test('a gate that gives no session id is asked for no stream', async () => {
+  verifies('cli.connect')
+  const relay = new TestRelay(({ body }) =>
+    body.includes('"initialize"')
+      ? json({ jsonrpc: '2.0', id: 0, result: { protocolVersion: '2025-06-18' } })
+      : accepted(),
+  )
+  relay.say(INITIALIZE)
+  await relay.until(() => relay.written.length === 1)
+  relay.say(INITIALIZED)
+  await relay.close()
+  assert.equal(relay.sentOf('GET').length, 0)
+})
+
+test('what the standing stream says becomes lines, and it is opened again when it breaks', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const streams = [events(), events()]
+  let opened = 0
+  gate.stream = () => streams[opened++]?.posted ?? never({ signal: new AbortController().signal })
+  const relay = await begun(gate)
+  streams[0]?.say({ method: 'notifications/tools/list_changed' })
+  streams[0]?.end()
+  await relay.until(() => relay.sentOf('GET').length === 2)
+  streams[1]?.say({ method: 'notifications/resources/updated' })
+  await relay.until(() => relay.written.length === 3)
+  streams[1]?.end()
+  await relay.close()
+  assert.deepEqual(
+    relay.written.slice(1).map(({ method }) => method),
+    ['notifications/tools/list_changed', 'notifications/resources/updated'],
+  )
+})
+
+test('a gate that has no standing stream is asked once', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  gate.stream = () => problem(405, 'POST only')
+  const relay = await begun(gate)
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  await relay.close()
+  assert.equal(relay.sentOf('GET').length, 1)
+})
+
+test('a session that the gate forgot is begun anew with the words of the host, and the message is sent once more', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const relay = await begun(gate)
+  gate.current = 's2'
+  relay.say(list(1), list(2), list(3))
+  await relay.until(() => relay.written.length === 4)
+  await relay.until(() => relay.sentOf('GET').length === 2)
+  await relay.close()
+  assert.equal(gate.initializes, 2, 'three messages share one new session')
+  assert.deepEqual(relay.sentOf('initialize')[1]?.body, relay.sentOf('initialize')[0]?.body)
+  assert.deepEqual(
+    relay.written.slice(1).map(({ id, result }) => [id, result]),
+    [1, 2, 3].map((id) => [id, { in: 's2' }]),
+    'the host sees the answers and no second initialize',
+  )
+  assert.deepEqual(relay.sentOf('GET')[1]?.headers['mcp-session-id'], 's2')
+  assert.equal(relay.sentOf('GET')[0]?.signal.aborted, true)
+})
+
+test('a message that the new session does not take either is not sent a third time', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const relay = new TestRelay((sent) =>
+    sent.body.includes('tools/list') ? problem(404, 'the session is not known') : gate.answer(sent),
+  )
+  relay.say(INITIALIZE)
+  await relay.until(() => relay.written.length === 1)
+  relay.say(list(1))
+  await relay.close()
+  assert.equal(relay.sentOf('tools/list').length, 2)
+  assert.match(relay.lines.at(-1) ?? '', /"id":1.*404: the session is not known/)
+})
+
+test('any other refusal is passed on and begins no session', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const relay = new TestRelay((sent) =>
+    sent.body.includes('tools/list') ? problem(503, 'the gate stops') : gate.answer(sent),
+  )
+  relay.say(INITIALIZE)
+  await relay.until(() => relay.written.length === 1)
+  relay.say(list(1))
+  await relay.close()
+  assert.deepEqual([gate.initializes, relay.sentOf('tools/list').length], [1, 1])
+  assert.match(relay.lines.at(-1) ?? '', /503: the gate stops/)
+})

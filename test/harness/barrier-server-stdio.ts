@@ -1,0 +1,67 @@
+/**
+ * The barrier server on stdio. Arguments: the URL of the barrier, then the era. Each process tells the barrier who it is, so
+ * that one process which serves two hosts is found.
+ */
+import { createInterface } from 'node:readline'
+import { type Message, TOOLS, elicitation, play } from './barrier-server-tools.ts'
+
+const [barrierUrl = '', era = 'legacy'] = process.argv.slice(2)
+const asked = new Map<unknown, (answer: Message) => void>()
+
+const send = (message: Message): void =>
+  void process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+
+async function hold(canary: string, where: string): Promise<void> {
+  const body = JSON.stringify({ canary, where })
+  await (await fetch(`${barrierUrl}/hold`, { method: 'POST', body })).arrayBuffer()
+}
+
+function ask(message: string): Promise<Message> {
+  // Every process asks under the same id.
+  send({ id: 1, method: 'elicitation/create', params: elicitation(message) })
+  return new Promise((resolve) => asked.set(1, resolve))
+}
+
+const serverInfo = { name: 'barrier', version: '1' }
+const capabilities = { tools: {}, logging: {} }
+
+async function resultOf(method: string, params: Message): Promise<Message | undefined> {
+  const frame = era === 'modern' ? { resultType: 'complete', ttlMs: 0, cacheScope: 'private' } : {}
+  if (method === 'initialize' && era === 'legacy')
+    return { protocolVersion: '2025-11-25', capabilities, serverInfo }
+  if (method === 'server/discover' && era === 'modern')
+    return { ...frame, supportedVersions: ['2026-07-28'], capabilities, serverInfo }
+  if (method === 'logging/setLevel') return {}
+  if (method === 'tools/list') return { ...frame, tools: TOOLS }
+  if (method !== 'tools/call') return undefined
+  const { name, arguments: args, _meta, inputResponses, requestState } = params
+  const result = await play(
+    {
+      tool: String(name),
+      canary: String((args as Message)['canary']),
+      progressToken: (_meta as Message | undefined)?.['progressToken'],
+      answers: inputResponses as Message | undefined,
+      requestState,
+    },
+    `process ${process.pid}`,
+    { hold },
+    {
+      say: (said, told) => send({ method: said, params: told }),
+      ask: era === 'legacy' ? ask : undefined,
+    },
+  )
+  return { ...(era === 'modern' ? { resultType: 'complete' } : {}), ...result }
+}
+
+createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, method, params = {}, result } = JSON.parse(line) as Message & { params?: Message }
+  if (id === undefined) return
+  if (method === undefined) return asked.get(id)?.((result ?? {}) as Message)
+  void resultOf(String(method), params).then((answer) =>
+    send(
+      answer === undefined
+        ? { id, error: { code: -32_601, message: 'method not found' } }
+        : { id, result: answer },
+    ),
+  )
+})
