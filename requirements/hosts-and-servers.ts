@@ -159,4 +159,39 @@ export const hostsAndServers = {
     behaviour:
       'a host that stops, cancels or goes at any byte of a call leaves no handle, child, call in flight or memory behind',
   },
+  'cli.wrap': {
+    source: 'issue 3, item 4; ARCHITECTURE.md section 6',
+    behaviour:
+      '`callgate wrap -- CMD` is the gate as a stdio server in one process without a port: same pipeline and record, the local user as caller, tools approved at first sight and never again; it leaves nobody behind',
+  },
+  'bridge.server-questions': {
+    source:
+      'ARCHITECTURE.md section 2; MCP 2024-11-05 to 2025-11-25, client/sampling, client/elicitation, client/roots; SECURITY.md 3.1 #21',
+    behaviour:
+      'a request of a legacy server reaches the host of the call that it belongs to and no other, its answer or an error reaches the server; withdrawn, undeclared, repeated and too many ones are ended',
+  },
+  'bridge.server-notices': {
+    source: 'PROTOCOL.md section 3, what a known proxy breaks; MCP 2025-11-25, progress and logging',
+    behaviour:
+      'every progress and log message of a server reaches the call or the session that it belongs to, the last one before the answer too, and nobody else',
+  },
+  'eras.server-batches': {
+    source: 'MCP 2025-03-26, basic/transports',
+    behaviour: 'a batch of a server is read where 2025-03-26 was agreed on, and nowhere else',
+  },
+  'eras.http-sse': {
+    source: 'MCP 2024-11-05, basic/transports; MCP 2025-11-25, backwards compatibility',
+    behaviour:
+      'a server that has HTTP+SSE alone is found behind the same URL and called; an endpoint at another origin is never spoken to',
+  },
+  'eras.resumption': {
+    source: 'MCP 2025-11-25, basic/transports, resumability; SEP-1699',
+    behaviour:
+      'a stream that ends before the answer is taken up behind its last event after the wait that the server asks for, and the call is not sent again; where that is impossible its fate is unknown',
+  },
+  'eras.listening': {
+    source: 'MCP 2025-11-25, basic/transports, listening; MCP 2026-07-28, basic/patterns/subscriptions',
+    behaviour:
+      'what a server tells its session beside calls is heard in both eras and over every transport, again after a break, and gives way to calls when places run out',
+  },
 } as const satisfies Record<string, Requirement>

@@ -223,9 +223,10 @@ async function route(server: Server, request: IncomingMessage, response: ServerR
     server.most = 0
     return json(response, {})
   }
-  if (first === 'hold') {
+  if (first === 'hold' || first === 'cancelled') {
     const { canary, where } = await bodyOf(request)
-    await server.hold(String(canary), String(where))
+    if (first === 'hold') await server.hold(String(canary), String(where))
+    else server.cancelled.push(String(canary))
     return json(response, {})
   }
   if (request.method === 'POST') return server.post(first, await bodyOf(request), request, response)

@@ -7,13 +7,15 @@ import { type Message, TOOLS, elicitation, play } from './barrier-server-tools.t
 
 const [barrierUrl = '', era = 'legacy'] = process.argv.slice(2)
 const asked = new Map<unknown, (answer: Message) => void>()
+/** Canaries of the calls in flight, by id. */
+const running = new Map<unknown, string>()
 
 const send = (message: Message): void =>
   void process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
 
-async function hold(canary: string, where: string): Promise<void> {
-  const body = JSON.stringify({ canary, where })
-  await (await fetch(`${barrierUrl}/hold`, { method: 'POST', body })).arrayBuffer()
+async function tell(what: 'hold' | 'cancelled', canary: string): Promise<void> {
+  const body = JSON.stringify({ canary, where: `process ${process.pid}` })
+  await (await fetch(`${barrierUrl}/${what}`, { method: 'POST', body })).arrayBuffer()
 }
 
 function ask(message: string): Promise<Message> {
@@ -44,7 +46,7 @@ async function resultOf(method: string, params: Message): Promise<Message | unde
       requestState,
     },
     `process ${process.pid}`,
-    { hold },
+    { hold: (canary) => tell('hold', canary) },
     {
       say: (said, told) => send({ method: said, params: told }),
       ask: era === 'legacy' ? ask : undefined,
@@ -55,13 +57,16 @@ async function resultOf(method: string, params: Message): Promise<Message | unde
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   const { id, method, params = {}, result } = JSON.parse(line) as Message & { params?: Message }
+  if (method === 'notifications/cancelled') void tell('cancelled', running.get(params['requestId']) ?? '')
   if (id === undefined) return
   if (method === undefined) return asked.get(id)?.((result ?? {}) as Message)
-  void resultOf(String(method), params).then((answer) =>
+  if (method === 'tools/call') running.set(id, String((params['arguments'] as Message)['canary']))
+  void resultOf(String(method), params).then((answer) => {
+    running.delete(id)
     send(
       answer === undefined
         ? { id, error: { code: -32_601, message: 'method not found' } }
         : { id, result: answer },
-    ),
-  )
+    )
+  })
 })

@@ -33,8 +33,8 @@ const SCHEMA = {
   additionalProperties: false,
 }
 
-/** `meet` meets the others and tells of it; `ask` asks its host for a name then; `look` answers at once. */
-export const TOOLS: readonly Message[] = ['meet', 'ask', 'look'].map((name) => ({
+/** `meet` meets the others and tells of it; `ask` asks its host for a name then; `wait` never answers; `look` does at once. */
+export const TOOLS: readonly Message[] = ['meet', 'ask', 'wait', 'look'].map((name) => ({
   name,
   description: name,
   inputSchema: SCHEMA,
@@ -66,6 +66,7 @@ export async function play(call: Call, where: string, barrier: Barrier, talk: Ta
   }
   if (tool === 'look') return text('')
   progress(1)
+  if (tool === 'wait') return new Promise(() => undefined)
   await barrier.hold(canary, where)
   talk.say('notifications/message', { level: 'info', logger: canary, data: canary })
   progress(2)

@@ -34,7 +34,7 @@ const HTTP = fileURLToPath(new URL('barrier-server-http.ts', import.meta.url))
 const STDIO = fileURLToPath(new URL('barrier-server-stdio.ts', import.meta.url))
 const MORE = `approve: first-use
   clientCapabilities: [elicitation.form]
-  tools: { meet: { class: read }, look: { class: read }, ask: { class: write } }`
+  tools: { meet: { class: read }, look: { class: read }, wait: { class: read }, ask: { class: write } }`
 
 /** Starts the barrier in a process of its own. */
 export async function startBarrier(): Promise<BarrierServer> {

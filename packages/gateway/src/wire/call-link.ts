@@ -47,6 +47,8 @@ export class CallLink implements HostLink {
   /** Undefined while a modern host has a question instead of an answer. */
   #channel: Channel | undefined
   #id: string | number
+  /** Settles when no question of this call is open. */
+  #asking: Promise<void> = Promise.resolve()
   /** A host that comes back may know the progress under another token. */
   #progressToken: string | number | undefined
   /** Ends the questions to a legacy host that closed the stream of its call. */
@@ -83,9 +85,11 @@ export class CallLink implements HostLink {
     const timer = setTimeout(() => stop.abort(), ANSWER_MS).unref()
     const limit = AbortSignal.any([signal, stop.signal])
     try {
-      return this.#modern
-        ? await this.#askByResult(requests, call, limit)
-        : await this.#askByRequests(requests, call, limit)
+      if (!this.#modern) return await this.#askByRequests(requests, call, limit)
+      // A result is one answer: of questions asked at once each waits for those before it.
+      const asked = this.#asking.then(() => this.#askByResult(requests, call, limit))
+      this.#asking = asked.then(noop, noop)
+      return await asked
     } finally {
       stop.abort()
       clearTimeout(timer)
@@ -166,3 +170,5 @@ export class CallLink implements HostLink {
     this.#channel?.push(encodeNotification(method, params))
   }
 }
+
+function noop(): void {}

@@ -35,8 +35,9 @@ export function splitBatch(bytes: Uint8Array): Uint8Array[] {
       if (depth === 0) break
     }
   }
-  // What follows the array, or is left of one that never closes, is no message either.
-  if (skipSpace(bytes, from, bytes.length) < bytes.length || depth > 0) parts.push(bytes.subarray(from))
+  // An array that never closes, or text behind it: a part that no scanner takes.
+  if (depth > 0) parts.push(bytes.subarray(open))
+  else if (skipSpace(bytes, from, bytes.length) < bytes.length) parts.push(bytes.subarray(from))
   return parts
 }
 

@@ -153,7 +153,9 @@ async function greet(
   if (early === undefined) return legacy
   const late = modern.then((handshake) => handshake ?? legacy)
   try {
-    return await Promise.any([late, legacy]).catch(() => legacy)
+    const first = await Promise.any([late, legacy]).catch(() => legacy)
+    // Both answers may lie in one read: a server that answers the question is modern, whichever answer was taken first.
+    return (await Promise.race([modern, endOfTurn()])) ?? first
   } catch (cause) {
     // Slow to start, and then it died of the probe that lay in its pipe.
     const died = cause instanceof UpstreamFailed && DIED.has(cause.fault) && !signal.aborted
@@ -163,6 +165,12 @@ async function greet(
 }
 
 const DIED: ReadonlySet<UpstreamFault> = new Set<UpstreamFault>(['unavailable', 'unknown_fate'])
+
+function endOfTurn(): Promise<undefined> {
+  return new Promise((resolve) => {
+    setImmediate(resolve, undefined)
+  })
+}
 
 async function silence(ms: number): Promise<'silent'> {
   await sleep(ms, undefined, { ref: false })

@@ -30,7 +30,7 @@ export function callTool(upstream: Upstream, server: string, name: string, ask: 
       host: {
         capabilities: {},
         logLevel: undefined,
-        hearsLogs: true,
+        hearsLogs: false,
         onProgress: ask.onProgress,
         onLog: undefined,
         ask: () => Promise.reject(new Refusal('CG_HOST_UNREACHABLE')),

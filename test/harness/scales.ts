@@ -1,0 +1,74 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import type { TestGate } from './gate.ts'
+
+/** What a process holds after its garbage was collected. */
+export interface Weight {
+  /** Bytes. */
+  readonly heap: number
+  /** Active handles and requests of Node, by kind. */
+  readonly handles: Readonly<Record<string, number>>
+  readonly descriptors: number
+}
+
+/** Weighs one gate, as weigh.ts inside of it tells. */
+export class Scales {
+  readonly #file: string
+
+  constructor(folder: string) {
+    this.#file = join(folder, 'weights.log')
+  }
+
+  /** Environment that loads the scales into a gate. */
+  get env(): Record<string, string> {
+    const preload = pathToFileURL(join(import.meta.dirname, 'weigh.ts')).href
+    return { NODE_OPTIONS: `--expose-gc --import ${preload}`, CALLGATE_TEST_WEIGHT: this.#file }
+  }
+
+  #weights(): Weight[] {
+    if (!existsSync(this.#file)) return []
+    const lines = readFileSync(this.#file, 'utf8').split('\n')
+    return lines.slice(0, -1).map((line) => JSON.parse(line) as Weight)
+  }
+
+  async weigh(gate: TestGate): Promise<Weight> {
+    const before = this.#weights().length
+    gate.process.kill('SIGUSR2')
+    for (;;) {
+      const weight = this.#weights()[before]
+      if (weight !== undefined) return weight
+      await sleep(20)
+    }
+  }
+
+  /**
+   * Weighs until nothing but what is wanted is left, or for that long: idle connections are kept for a while.
+   * @returns the last weight
+   */
+  async settled(gate: TestGate, isSettled: (weight: Weight) => boolean, ms: number): Promise<Weight> {
+    const until = performance.now() + ms
+    for (;;) {
+      const weight = await this.weigh(gate)
+      if (isSettled(weight) || performance.now() > until) return weight
+      await sleep(250)
+    }
+  }
+}
+
+/** Processes that a process started and that still run. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+      .split(' ')
+      .filter((text) => text.trim() !== '')
+      .map(Number),
+  )
+}
+
+/** Whether a process runs; one that has ended and was not collected yet does not. */
+export function isRunning(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/stat`)) return false
+  return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+}
