@@ -194,4 +194,9 @@ export const hostsAndServers = {
     behaviour:
       'what a server tells its session beside calls is heard in both eras and over every transport, again after a break, and gives way to calls when places run out',
   },
+  'bridge.known-breaks': {
+    source: 'PROTOCOL.md section 3, what a known proxy breaks',
+    behaviour:
+      'what proxies in the field are measured to break is a list by name, each checked through the gate: sampling, elicitation, MRTR, the last progress notification, Host and Origin, x-mcp-header',
+  },
 } as const satisfies Record<string, Requirement>

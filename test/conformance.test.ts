@@ -8,8 +8,8 @@ import { type TestContext, after, before, test } from 'node:test'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { authorize, startForwarder } from './conformance/forwarder.ts'
 import { type Verdict, judgeDirect, judgeThrough } from './conformance/judge.ts'
-import { EXCEPTIONS, type Exception, PAIRINGS, nameOf } from './conformance/pairings.ts'
-import { type Check, type SuiteRun, requiredOf, runSuite } from './conformance/suite.ts'
+import { EXCEPTIONS, type Exception, PAIRINGS, type Pairing, nameOf } from './conformance/pairings.ts'
+import { type Check, type HostEra, type SuiteRun, requiredOf, runSuite } from './conformance/suite.ts'
 import { ConformanceRig } from './conformance/through-gate.ts'
 import { ROOT, type TestGate } from './harness/gate.ts'
 import { modern, resultOf } from './harness/modern.ts'
@@ -53,6 +53,16 @@ for (const host of ['legacy', 'modern'] as const) {
   }
 }
 
+const ran = new Map<string, Promise<readonly Verdict[]>>()
+
+/** The verdicts of a pairing, which runs once. */
+function verdictsOf(here: ConformanceRig, pairing: Pairing): Promise<readonly Verdict[]> {
+  const name = nameOf(pairing)
+  const known = ran.get(name) ?? here.through(pairing)
+  ran.set(name, known)
+  return known
+}
+
 for (const pairing of HERE) {
   const { host, server } = pairing
   const all = host === server ? 'every scored scenario' : 'every scored scenario that can exist there'
@@ -61,7 +71,41 @@ for (const pairing of HERE) {
     verifies('bridge.conformance')
     const here = installed(t)
     if (here === undefined) return
-    assert.deepEqual(failing(await here.through(pairing)), {})
+    assert.deepEqual(failing(await verdictsOf(here, pairing)), {})
+  })
+}
+
+// What proxies that pair an SDK client with an SDK server are known to break (measured on mcp-proxy 6.7.19: 28 of 50 scenarios
+// of 2026-07-28, 28 of 33 of 2025-11-25). Each by its name, so that a break is read as what it is.
+const KNOWN_BREAKS: readonly (readonly [what: string, host: HostEra, scenario: string])[] = [
+  ["sampling: the host's capability does not reach the server", 'legacy', 'tools-call-sampling'],
+  ["elicitation: the host's capability does not reach the server", 'legacy', 'tools-call-elicitation'],
+  ['elicitation: the defaults of a form are lost', 'legacy', 'elicitation-sep1034-defaults'],
+  ['elicitation: the choices of a form are lost', 'legacy', 'elicitation-sep1330-enums'],
+  ['progress: the last notification is lost', 'legacy', 'tools-call-with-progress'],
+  ['progress: the last notification is lost', 'modern', 'tools-call-with-progress'],
+  ['Host and Origin are not checked', 'legacy', 'dns-rebinding-protection'],
+  ['Host and Origin are not checked', 'modern', 'dns-rebinding-protection'],
+  ['MRTR: an elicitation is lost', 'modern', 'input-required-result-basic-elicitation'],
+  ['MRTR: a sampling is lost', 'modern', 'input-required-result-basic-sampling'],
+  ['MRTR: a question about roots is lost', 'modern', 'input-required-result-basic-list-roots'],
+  ['MRTR: requestState is lost', 'modern', 'input-required-result-request-state'],
+  ['MRTR: several questions become one', 'modern', 'input-required-result-multiple-input-requests'],
+  ['MRTR: the second round is lost', 'modern', 'input-required-result-multi-round'],
+  ['MRTR: prompts cannot ask', 'modern', 'input-required-result-non-tool-request'],
+  ['headers are not held against the body', 'modern', 'http-header-validation'],
+  ['x-mcp-header is not validated', 'modern', 'http-custom-header-server-validation'],
+]
+
+for (const [what, host, scenario] of KNOWN_BREAKS) {
+  test(`known of other proxies, and not here: ${what} (${host}, ${scenario})`, async (t) => {
+    verifies('bridge.known-breaks')
+    const here = installed(t)
+    if (here === undefined) return
+    const pairing =
+      HERE.find((each) => each.host === host && each.server === host) ?? assert.fail('no pairing')
+    const verdict = (await verdictsOf(here, pairing)).find((each) => each.scenario === scenario)
+    assert.deepEqual([verdict?.passed, verdict?.problems], [true, []])
   })
 }
 
