@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync, renameSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { loadConfig } from '../config/load.ts'
@@ -33,7 +33,10 @@ export function readRunFile(state: string): RunFile | undefined {
 /** Leaves the run file of a gate that has just begun to listen. */
 export function writeRunFile(state: string, run: RunFile): void {
   mkdirSync(state, { recursive: true, mode: 0o700 })
-  writeFileSync(join(state, RUN_FILE), `${JSON.stringify(run)}\n`, { mode: 0o600 })
+  // Renamed into place: a command that reads it meanwhile sees the old one or the new one, never half of it.
+  const path = join(state, RUN_FILE)
+  writeFileSync(`${path}.new`, `${JSON.stringify(run)}\n`, { mode: 0o600 })
+  renameSync(`${path}.new`, path)
 }
 
 /**

@@ -9,6 +9,12 @@ export class CommandFailed extends Error {
   }
 }
 
+// A reader that has seen enough (`callgate tail | head`) is no fault of anyone.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
 /** Writes one line to standard output. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)

@@ -393,7 +393,7 @@ export const registry = {
     status: 403,
     rpc: -31401,
     publicText: 'no policy rule allows this call; do not retry it, tell the user',
-    fix: 'add an allow rule when the call is wanted; `callgate explain` with the evidence id shows its facts',
+    fix: 'add an allow rule when the call is wanted: `callgate policy new --from ID` drafts it from the evidence id, `callgate explain ID` shows the facts',
     sees: both,
   },
 
