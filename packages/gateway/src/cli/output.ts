@@ -9,10 +9,9 @@ export class CommandFailed extends Error {
   }
 }
 
-// A reader that has seen enough (`callgate tail | head`) is no fault of anyone.
+// A reader that has seen enough (`callgate tail | head`) is no fault of anyone, and a gate goes on without it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
-  process.exit(0)
 })
 
 /** Writes one line to standard output. */

@@ -31,7 +31,8 @@ export async function tail(
   await look(Math.max(0, Number(options.lines) || 0))
   if (!options.follow) return
   process.once('SIGINT', () => process.exit(0))
-  for (;;) {
+  // Nobody reads any more: there is nobody to follow the log for.
+  while (process.stdout.writable) {
     await changed(folder)
     await look(Number.MAX_SAFE_INTEGER)
   }

@@ -2,7 +2,7 @@ import { hash, randomUUID } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { basename, join, resolve } from 'node:path'
-import { type JsonObject, stringMember } from '../call/json.ts'
+import { type JsonObject, member } from '../call/json.ts'
 import { type GatewayConfig, declaration } from '../config/declaration.ts'
 import { renewedToken } from './connect.ts'
 import { stateFolder } from './locate.ts'
@@ -32,29 +32,29 @@ const LIST_MS = 60_000
  * this process mints for itself, prove no more than that and are enough.
  */
 export async function wrap(world: World, command: readonly string[], options: WrapOptions): Promise<number> {
-  const wrapped = nameOf(command, options.name)
+  const wrapped = wrappedName(command, process.cwd(), options.name)
   const state = join(stateFolder(world.env, options.state), 'wrap', wrapped.folder)
   const config = configOf(world, command, wrapped.name, state, options)
-  const away = Promise.withResolvers<string>()
+  const started = Promise.withResolvers<boolean>()
   const ended = new AbortController()
-  let found = false
   const gate = await world.encloseGate(config, (event, detail) => {
     if (!SAID.has(event)) return
     say(sentence(event, detail))
     // A server that never came is what the host must see at once: with nothing behind it, this one ends too.
-    if (event === 'server.unavailable' && !found && stringMember(detail, 'reason') === 'unavailable') {
-      away.resolve(stringMember(detail, 'why') ?? 'the server did not start')
-    }
+    if (event === 'server.unavailable' && member(detail, 'reason') === 'unavailable') started.resolve(false)
   })
-  const stop = (): void => ended.abort()
+  const stop = (): void => {
+    ended.abort()
+    started.resolve(true)
+  }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop)
 
   // What the server offers is part of the first answer.
-  const failed = await Promise.race([away.promise, gate.settled.then(() => undefined)])
-  if (failed === undefined) {
+  void gate.settled.then(() => started.resolve(true))
+  const came = await started.promise
+  if (came) {
     say(`${wrapped.name}: ${enforcement(options)}`)
     say(`${wrapped.name}: records in ${gate.evidence}; \`CALLGATE_STATE=${state} callgate tail\` shows them`)
-    found = true
     const issuer = await world.openDevIssuer(config.state)
     const path = `/mcp/${wrapped.name}`
     const user = userName()
@@ -69,7 +69,7 @@ export async function wrap(world: World, command: readonly string[], options: Wr
     await world.relay({ url: gate.url + path, tokenFor, dial: gate.dial, signal: ended.signal })
   }
   await gate.close()
-  return failed === undefined ? 0 : 1
+  return came ? 0 : 1
 }
 
 /** What the gate says of itself that the person who wrapped a server should see. */
@@ -114,12 +114,13 @@ const RUNNERS = new Set(['node', 'npx', 'bun', 'bunx', 'deno', 'python', 'python
 const PLACES = new Set(['index', 'main', 'server', 'cli', 'dist', 'build', 'lib', 'src', 'bin', 'out'])
 
 /**
- * Id of the server and the folder of its state. Two commands never share a folder unless a name says that they are the same
- * server: what was approved of one says nothing of the other.
+ * Id of the server and the folder of its state. Two commands, or one in two places, never share a folder unless a name says
+ * that they are the same server: what was approved of one says nothing of the other.
  * @throws CommandFailed for a name that is no server id
  */
-function nameOf(
+export function wrappedName(
   command: readonly string[],
+  cwd: string,
   given: string | undefined,
 ): { readonly name: string; readonly folder: string } {
   if (given !== undefined) {
@@ -144,7 +145,7 @@ function nameOf(
     .slice(0, 16)
     .replace(/-$/, '')
   const id = SERVER_ID.test(name) ? name : 'wrapped'
-  return { name: id, folder: `${id}-${hash('sha256', JSON.stringify(command), 'hex').slice(0, 8)}` }
+  return { name: id, folder: `${id}-${hash('sha256', JSON.stringify([cwd, command]), 'hex').slice(0, 8)}` }
 }
 
 /**
