@@ -8,8 +8,9 @@ import type { Seen } from './barrier-server.ts'
 interface Session {
   stream: ServerResponse | undefined
   readonly watched: Set<string>
-  /** Waits for the answer to its question; every session asks under the same id. */
-  answered: ((answer: Message) => void) | undefined
+  /** Who waits for the answers to its questions, by id; every session begins with the same one. */
+  readonly asked: Map<unknown, (answer: Message) => void>
+  questions: number
 }
 
 const frame = { resultType: 'complete' }
@@ -69,7 +70,7 @@ class Server {
     const session = this.#sessions.get(id)
     const { method, params } = message as { method?: string; params?: Message }
     if (message['id'] === undefined || method === undefined) {
-      if (method === undefined) session?.answered?.((message['result'] ?? {}) as Message)
+      if (method === undefined) session?.asked.get(message['id'])?.((message['result'] ?? {}) as Message)
       response.writeHead(202).end()
       return
     }
@@ -79,7 +80,7 @@ class Server {
     if (method === 'initialize' && era === 'legacy') {
       const fresh = randomUUID()
       headers['mcp-session-id'] = fresh
-      this.#sessions.set(fresh, { stream: undefined, watched: new Set(), answered: undefined })
+      this.#sessions.set(fresh, { stream: undefined, watched: new Set(), asked: new Map(), questions: 0 })
     }
     if (method === 'resources/subscribe') session?.watched.add(String(params?.['uri']))
     const result = resultOf(era, method)
@@ -109,10 +110,10 @@ class Server {
     }
     const say = (method: string, told: Message): void => event(response, { method, params: told })
     const ask = (text: string): Promise<Message> => {
-      event(response, { id: 1, method: 'elicitation/create', params: elicitation(text) })
-      return new Promise((resolve) => {
-        if (session !== undefined) session.answered = resolve
-      })
+      if (session === undefined) throw new TypeError('a legacy call without a session')
+      const question = ++session.questions
+      event(response, { id: question, method: 'elicitation/create', params: elicitation(text) })
+      return new Promise((resolve) => session.asked.set(question, resolve))
     }
     const where = era === 'legacy' ? `session ${sessionId}` : `call of ${canary}`
     const barrier = { hold: (held: string, at: string) => this.#holdAndTell(held, at, session) }
@@ -236,7 +237,7 @@ async function route(server: Server, request: IncomingMessage, response: ServerR
 }
 
 const server = new Server()
-const listener = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+const listener = createServer((request, response) => {
   // Hosts go in the middle of their requests; that is what this server is for.
   request.on('error', () => undefined)
   response.on('error', () => undefined)

@@ -7,6 +7,7 @@ import { type Message, TOOLS, elicitation, play } from './barrier-server-tools.t
 
 const [barrierUrl = '', era = 'legacy'] = process.argv.slice(2)
 const asked = new Map<unknown, (answer: Message) => void>()
+let questions = 0
 /** Canaries of the calls in flight, by id. */
 const running = new Map<unknown, string>()
 
@@ -19,9 +20,10 @@ async function tell(what: 'hold' | 'cancelled', canary: string): Promise<void> {
 }
 
 function ask(message: string): Promise<Message> {
-  // Every process asks under the same id.
-  send({ id: 1, method: 'elicitation/create', params: elicitation(message) })
-  return new Promise((resolve) => asked.set(1, resolve))
+  // Every process begins with the same id.
+  const id = ++questions
+  send({ id, method: 'elicitation/create', params: elicitation(message) })
+  return new Promise((resolve) => asked.set(id, resolve))
 }
 
 const serverInfo = { name: 'barrier', version: '1' }

@@ -40,9 +40,30 @@ test('a request carries the bytes of its arguments as they came', () => {
   )
 })
 
+test('a request that goes on with a call carries the bytes of the answers as they came, and the state', () => {
+  const inputResponses = Buffer.from('{"k": {"n":1.50}}')
+  const args = Buffer.from('{}')
+  const head = { name: 'a' }
+  assert.equal(
+    encodeRequest(1, 'm', head, args, { a: 1 }, { inputResponses, requestState: 's"' }).toString(),
+    '{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":"a","arguments":{},"inputResponses":{"k": {"n":1.50}},"requestState":"s\\"","_meta":{"a":1}}}',
+  )
+  assert.equal(
+    encodeRequest(1, 'm', {}, undefined, undefined, {
+      inputResponses: undefined,
+      requestState: 's',
+    }).toString(),
+    '{"jsonrpc":"2.0","id":1,"method":"m","params":{"requestState":"s"}}',
+  )
+})
+
 test('a head cannot smuggle members that the encoder writes', () => {
   for (const key of ['arguments', '_meta']) {
     assert.throws(() => encodeRequest(1, 'm', { [key]: 'x' }, undefined, undefined), TypeError)
+  }
+  const retry = { inputResponses: undefined, requestState: 's' }
+  for (const key of ['inputResponses', 'requestState']) {
+    assert.throws(() => encodeRequest(1, 'm', { [key]: 'x' }, undefined, undefined, retry), TypeError)
   }
 })
 

@@ -47,8 +47,8 @@ export class CallLink implements HostLink {
   /** Undefined while a modern host has a question instead of an answer. */
   #channel: Channel | undefined
   #id: string | number
-  /** Settles when no question of this call is open. */
-  #asking: Promise<void> = Promise.resolve()
+  /** Settles with the last question of this call that is open; undefined: none is. */
+  #asking: Promise<void> | undefined
   /** A host that comes back may know the progress under another token. */
   #progressToken: string | number | undefined
   /** Ends the questions to a legacy host that closed the stream of its call. */
@@ -87,8 +87,16 @@ export class CallLink implements HostLink {
     try {
       if (!this.#modern) return await this.#askByRequests(requests, call, limit)
       // A result is one answer: of questions asked at once each waits for those before it.
-      const asked = this.#asking.then(() => this.#askByResult(requests, call, limit))
-      this.#asking = asked.then(noop, noop)
+      const before = this.#asking
+      const asked =
+        before === undefined
+          ? this.#askByResult(requests, call, limit)
+          : before.then(() => this.#askByResult(requests, call, limit))
+      const settled = asked.then(noop, noop)
+      this.#asking = settled
+      void settled.then(() => {
+        if (this.#asking === settled) this.#asking = undefined
+      })
       return await asked
     } finally {
       stop.abort()

@@ -5,7 +5,7 @@ import { Exchange, type ExchangeRequest, type StreamReader } from './exchange.ts
 export const MAX_ASIDES = 16
 /** Those that wait behind them; more are dropped, so that a server that asks in a loop costs nothing. */
 const MAX_WAITING = 1_024
-/** How long one may take, in milliseconds. */
+/** How long one may take, its wait included, in milliseconds: a server that hangs must not hold up the end of the gate. */
 const ASIDE_MS = 2_000
 /** Longest reply that is read, in bytes. */
 const MAX_REPLY_BYTES = 65_536
@@ -30,13 +30,13 @@ export class Asides {
 
   /** Resolves once the server took it, or did not: a failure changes nothing, the session's next request will tell. */
   async send(aside: Aside): Promise<void> {
+    const signal = AbortSignal.timeout(ASIDE_MS)
     if (this.#inFlight >= MAX_ASIDES) {
       if (this.#waiting.length >= MAX_WAITING) return
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
     this.#inFlight++
     try {
-      const signal = AbortSignal.timeout(ASIDE_MS)
       await new Exchange(this.#pool, this.#server, { ...aside, signal, maxBytes: MAX_REPLY_BYTES }, UNREAD)
         .reply
     } catch {

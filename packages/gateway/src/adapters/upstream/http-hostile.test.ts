@@ -27,6 +27,10 @@ const behaviours: Record<string, (response: ServerResponse, id: number, answer: 
     response
       .writeHead(200, SSE_TYPE)
       .end(`data: ${answer.replace(`"id":${id}`, '"id":0')}\n\ndata: ${answer}\n\n`),
+  twice: (response, _, answer) =>
+    response
+      .writeHead(200, SSE_TYPE)
+      .end(`data: ${answer}\n\ndata: ${answer.replace('fine', 'the second')}\n\n`),
   duplicate: (response, id) =>
     response.writeHead(200, JSON_TYPE).end(`{"jsonrpc":"2.0","id":${id},"result":{"a":1,"a":2}}`),
   html: (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<p>hello</p>'),
@@ -124,8 +128,8 @@ for (const [name, fault, text] of refused) {
   })
 }
 
-test('near misses pass: plain JSON, a stream, a parameter of the media type, a stray id before the right one', async () => {
-  for (const name of ['well', 'well-sse', 'charset', 'wrong-then-right']) {
+test('near misses pass: plain JSON, a stream, a parameter of the media type, a stray id before the right one, a second answer behind the first', async () => {
+  for (const name of ['well', 'well-sse', 'charset', 'wrong-then-right', 'twice']) {
     assert.equal(textOf(await callTool(upstream, 'odd', name)), 'fine', name)
   }
 })

@@ -136,7 +136,7 @@ class Servers implements Upstream {
     return config
   }
 
-  /** @param capabilities undefined: any connection of the session will do */
+  /** @param capabilities the same rights in the same order; undefined: any connection of the session will do */
   #address(server: string, session: string, capabilities: JsonObject | undefined): Address {
     const config = this.#config(server)
     if (config.transport === 'stdio' && config.shared === true) {

@@ -14,7 +14,7 @@ export interface StdioServer {
   readonly cwd?: string
   /** One child for all sessions instead of one for each. Default false. */
   readonly shared?: boolean
-  /** File URIs answered to `roots/list`; without them the gate declares no roots. Never the host's. */
+  /** File URIs answered to `roots/list`, in both eras; without them the gate declares no roots. Never the host's. */
   readonly roots?: readonly string[]
   /** Default `auto`. */
   readonly era?: EraChoice
@@ -29,7 +29,7 @@ export interface HttpServer {
   readonly network: readonly string[]
   /** Default `auto`. */
   readonly era?: EraChoice
-  /** As for stdio; declared to legacy servers only (modern ones ask by a result, not by a request). */
+  /** As for stdio. */
   readonly roots?: readonly string[]
   readonly timeouts?: {
     /** To open a socket, in milliseconds. Default 20,000. */
@@ -52,7 +52,7 @@ export interface UpstreamLimits {
   readonly maxKeys: number
   /** Child processes of the gate at once. Default 32. */
   readonly maxChildren: number
-  /** Sessions kept at HTTP servers at once. Default 1,000. */
+  /** Sessions kept at HTTP servers at once, and streams that one of them may have open beside calls. Default 1,000. */
   readonly maxHttpSessions: number
   /** Requests in flight on one child or to one HTTP server. Default 256. */
   readonly maxInFlight: number

@@ -97,7 +97,7 @@ export class Slots {
     return untilAborted(this.#connecting(slot), signal, slot.address.server)
   }
 
-  /** Runs what listens to a connection. @throws UpstreamFailed `busy` also where only another listener could give way */
+  /** Runs what listens to a connection. @throws UpstreamFailed `busy` also where something idle would have to end for it */
   async hear<T>(
     address: Address,
     signal: AbortSignal,
@@ -182,8 +182,10 @@ export class Slots {
     const ofServer = ofKind.filter((slot) => slot.address.server === server)
     const crowd = ofServer.length >= share ? ofServer : ofKind.length >= most ? ofKind : undefined
     if (crowd === undefined) return undefined
-    const idle = crowd.filter((slot) => slot.isIdle).sort((a, b) => a.lastUsedAt - b.lastUsedAt)
-    const victim = idle.find((slot) => slot.listeners === 0) ?? (listens ? undefined : idle[0])
+    // Who listens takes free places alone: it would end what the next call needs, and two of them would end each other for ever.
+    const idle = listens ? [] : crowd.filter((slot) => slot.isIdle)
+    idle.sort((a, b) => a.lastUsedAt - b.lastUsedAt)
+    const victim = idle.find((slot) => slot.listeners === 0) ?? idle[0]
     if (victim !== undefined) return victim
     const whose = crowd === ofServer ? `of server \`${server}\`` : 'of the gate'
     throw new UpstreamFailed('busy', `all ${crowd.length} ${kind} connections ${whose} are in use`)

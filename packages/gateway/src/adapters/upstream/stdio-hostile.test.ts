@@ -75,10 +75,11 @@ for (const [behaviour, fault, text] of refused) {
   })
 }
 
-test('near misses pass: a large answer, 500 notifications, wrong ids beside the right one, banner, 2 MB of stderr', async () => {
+test('near misses pass: a large answer, 500 notifications, wrong ids beside the right one, a second answer, banner, 2 MB of stderr', async () => {
   assert.equal(textOf(await callTool(upstream, 'well', 'large-answer')).length, 400_000)
   assert.equal(textOf(await callTool(upstream, 'well', 'some-notifications')), 'after a few')
   assert.equal(textOf(await callTool(upstream, 'well', 'wrong-id')), 'the right one')
+  assert.equal(textOf(await callTool(upstream, 'well', 'twice')), 'the first')
   assert.match(textOf(await callTool(upstream, 'banner', 'act')), /^\d+ 1$/)
   assert.equal(textOf(await callTool(upstream, 'well', 'floods-stderr')), 'after the flood')
 })
@@ -106,9 +107,10 @@ test('bytes of a result are handed on as they came, arguments reach the server a
 test('a call to a server that never answers ends by its signal, and the server is told', async () => {
   const stop = new AbortController()
   const call = callTool(upstream, 'never-answers', 'act', { signal: stop.signal })
-  setTimeout(() => stop.abort(), 300)
+  await until('the call arrived', () => existsSync(at('cancels')))
+  stop.abort()
   await assert.rejects(call, failsWith('cancelled', /was cancelled/))
-  await until('the cancel arrived', () => existsSync(at('cancels')))
+  await until('the cancel arrived', () => /cancelled/.test(readFileSync(at('cancels'), 'utf8')))
   assert.match(
     readFileSync(at('cancels'), 'utf8'),
     /"method":"notifications\/cancelled","params":\{"requestId":\d+/,

@@ -75,7 +75,12 @@ function act(id: unknown, params: string, line: string): void {
       answer(String(id), 'a string')
       answer(id, 'the right one')
       break
+    case 'twice':
+      answer(id, 'the first')
+      answer(id, 'the second')
+      break
     case 'never-answers':
+      if (file !== '') appendFileSync(file, 'called\n')
       break
     case 'dies-mid-call':
       process.exit(7)
