@@ -1,5 +1,5 @@
 import type { Answer, Era } from '../../call/call.ts'
-import type { JsonObject } from '../../call/json.ts'
+import { isJsonObject, member, type JsonObject } from '../../call/json.ts'
 import {
   UpstreamFailed,
   type Listening,
@@ -7,7 +7,13 @@ import {
   type Upstream,
   type UpstreamRequest,
 } from '../../ports/upstream.ts'
-import { parseObject, SessionEnded, type ConnectContext, type Connection } from './connection.ts'
+import {
+  parseObject,
+  SessionEnded,
+  type ConnectContext,
+  type Connection,
+  type Handshake,
+} from './connection.ts'
 import { HttpEndpoint } from './endpoint.ts'
 import { connectHttp } from './http.ts'
 import { listTools } from './list-tools.ts'
@@ -53,6 +59,8 @@ class Servers implements Upstream {
   readonly #slots: Slots
   readonly #notices: ToolNotices
   readonly #closing = new AbortController()
+  /** Servers that the gate itself listens to. */
+  readonly #heard = new Set<string>()
 
   constructor(options: UpstreamOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -102,10 +110,21 @@ class Servers implements Upstream {
     try {
       const connection = await this.#slots.connection(slot, signal)
       const tools = await listTools(connection, { server, limits: this.#limits }, signal).catch(unavailable)
+      this.#hearTools(server, connection.handshake)
       return { ...connection.handshake, tools }
     } finally {
       this.#slots.leave(slot)
     }
+  }
+
+  /** What a server announces on a stream alone must reach the catalogue although no session listens. */
+  #hearTools(server: string, { capabilities }: Handshake): void {
+    const tools = member(capabilities, 'tools')
+    const announces = isJsonObject(tools) && member(tools, 'listChanged') === true
+    if (!announces || this.#heard.has(server)) return
+    this.#heard.add(server)
+    const wish = { server, session: GATE_SESSION, capabilities: {}, resources: [], onNotification: ignore }
+    this.listen(wish, this.#closing.signal).catch(() => this.#heard.delete(server))
   }
 
   async listen(listening: Listening, signal: AbortSignal): Promise<void> {
@@ -211,3 +230,6 @@ function unavailable(cause: unknown): never {
   if (!(cause instanceof UpstreamFailed) || cause.fault !== 'unknown_fate') throw cause
   throw new UpstreamFailed('unavailable', cause.message, { cause })
 }
+
+/** Changed tools are told by onToolsChanged; nothing else is the gate's. */
+function ignore(): void {}

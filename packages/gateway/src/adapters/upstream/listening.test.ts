@@ -268,3 +268,32 @@ test('a legacy HTTP server without a stream is heard on those of calls', async (
   assert.deepEqual(mine.told, [['notifications/resources/list_changed', {}]])
   assert.equal(server.of('GET').length, 1)
 })
+
+test('a server that was described is heard of changed tools although no session listens; one that announces none has no stream', async (t) => {
+  verifies('eras.listening')
+  const streams: Reply[] = []
+  const onGet = (reply: Reply): void => {
+    reply.begin()
+    streams.push(reply)
+  }
+  const announces = await scripted({ capabilities: { tools: { listChanged: true } }, onGet })
+  const silent = await scripted({ capabilities: { tools: {} }, onGet })
+  const common = { transport: 'http', network: ['127.0.0.0/8'], era: 'legacy' } as const
+  const upstream = open({
+    announces: { ...common, url: announces.url },
+    silent: { ...common, url: silent.url },
+  })
+  t.after(async () => {
+    await upstream.close()
+    await Promise.all([announces.close(), silent.close()])
+  })
+  const changed: string[] = []
+  upstream.onToolsChanged((server) => changed.push(server))
+  const signal = AbortSignal.timeout(5_000)
+  for (const server of ['announces', 'silent', 'announces']) await upstream.describe(server, signal)
+  await until('the stream was opened', () => streams.length === 1)
+  streams[0]?.events({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+  await until('it was told', () => changed.length === 1)
+  assert.deepEqual(changed, ['announces'])
+  assert.deepEqual([announces.of('GET').length, silent.of('GET').length], [1, 0])
+})

@@ -74,7 +74,7 @@ export async function listenModern(legacy: 'stateless' | 'reject' = 'reject'): P
       new Request(`http://127.0.0.1${request.url ?? ''}`, {
         method: request.method ?? 'POST',
         headers,
-        body,
+        ...(request.method === 'GET' ? {} : { body }),
         signal: gone.signal,
       }),
     )
