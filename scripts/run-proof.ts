@@ -16,12 +16,15 @@ interface Proof {
 const NODE = process.execPath
 const test = (...files: readonly string[]): string[] => [NODE, '--test', '--test-reporter=spec', ...files]
 
+/** What the test runner tells of itself, and not the tests. */
+const OF_RUNNER = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /
+
 /** Passed tests, with what they told of themselves; a skipped test has shown nothing. */
 function tests(output: string): string | undefined {
   const count = (word: string): number =>
     Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? Number.NaN)
   if (!(count('pass') > 0) || count('fail') !== 0 || count('skipped') !== 0) return undefined
-  const told = output.split('\n').filter((line) => line.startsWith('ℹ seed '))
+  const told = output.split('\n').filter((line) => line.startsWith('ℹ ') && !OF_RUNNER.test(line))
   return [`${count('pass')} tests passed`, ...told].join('\n  ')
 }
 
@@ -66,8 +69,43 @@ const SPINE: readonly Proof[] = [
   },
 ]
 
+/** The figure of the conformance suite: its last line, when nothing failed. */
+function conformanceFigure(output: string): string | undefined {
+  return /^[1-9]\d* passed, 0 failed$/m.exec(output)?.[0]
+}
+
+const HOSTS_AND_SERVERS: readonly Proof[] = [
+  {
+    name: 'conformance',
+    command: [NODE, 'scripts/conformance.mjs'],
+    minutes: 10,
+    figure: conformanceFigure,
+  },
+  { name: 'hosts', command: [NODE, 'scripts/hosts.mjs'], minutes: 10, figure: tests },
+  {
+    name: 'isolation',
+    command: test('test/isolation.test.ts'),
+    env: { CALLGATE_PROOF_CALLS: '100000' },
+    minutes: 12,
+    figure: tests,
+  },
+  {
+    name: 'cancel-everywhere',
+    command: test('test/cancel-everywhere.test.ts'),
+    env: { CALLGATE_PROOF_CYCLES: '10000' },
+    minutes: 5,
+    figure: tests,
+  },
+  { name: 'many-tools', command: test('test/many-tools.test.ts'), minutes: 5, figure: tests },
+]
+
 /** Proofs by issue number and by name. */
-const ISSUES: Readonly<Record<string, readonly Proof[]>> = { '2': SPINE, spine: SPINE }
+const ISSUES: Readonly<Record<string, readonly Proof[]>> = {
+  '2': SPINE,
+  spine: SPINE,
+  '3': HOSTS_AND_SERVERS,
+  'hosts-and-servers': HOSTS_AND_SERVERS,
+}
 
 /** Runs a command, shows what it prints, and returns all of it. */
 function run({ command, env, minutes }: Proof): Promise<{ code: number; output: string }> {
@@ -117,7 +155,7 @@ if (ISSUES[issue] === undefined) {
 const unknown = only.filter((name) => !proofs.some((proof) => proof.name === name))
 if (unknown.length > 0)
   console.error(
-    `proof: no proof \`${unknown.join(' ')}\` (expected some of ${SPINE.map(({ name }) => name).join(', ')})`,
+    `proof: no proof \`${unknown.join(' ')}\` (expected some of ${(ISSUES[issue] ?? []).map(({ name }) => name).join(', ')})`,
   )
 
 const machine = `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown'}, node ${process.version}`

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { type BarrierServer, startBarrier } from './harness/barrier-server.ts'
 import { TestGate } from './harness/gate.ts'
+import { Scales } from './harness/scales.ts'
 import { type Came, type Claims, type Message, RawHost, TenantIssuer } from './harness/principals.ts'
 
 /** Calls over HTTP: a twentieth in CI, all of issue 3's 100,000 in proof. */
@@ -87,21 +88,27 @@ const told = (came: Came, method: string): Message[] =>
     .filter((message) => message['method'] === method)
     .map((message) => message['params'] as Message)
 
+/** Servers of each kind; every era of host meets each of them. */
+const SERVERS = { http: ['old', 'new'], stdio: ['oldio', 'newio'], shared: ['oneio', 'oneio'] } as const
+
 interface World {
+  readonly scales: Scales
   readonly barrier: BarrierServer
   readonly gate: TestGate
   readonly principals: readonly Principal[]
 }
 
 /** A gate before the barrier, and principals in every pairing of the eras of host and server. */
-async function world(t: TestContext, how: 'http' | 'stdio', count: number): Promise<World> {
+async function world(t: TestContext, how: keyof typeof SERVERS, count: number): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'callgate-isolation-'))
   const issuer = new TenantIssuer(folder)
+  const scales = new Scales(folder)
   const barrier = await startBarrier()
   t.after(() => barrier.close())
   const gate = await TestGate.start(
     {
       folder,
+      env: scales.env,
       identity: issuer.yaml,
       servers: barrier[how],
       policy:
@@ -111,10 +118,9 @@ async function world(t: TestContext, how: 'http' | 'stdio', count: number): Prom
     t,
   )
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const servers = how === 'http' ? ['old', 'new'] : ['oldio', 'newio']
   const principals = Array.from(
     { length: count },
-    (_, i) => new Principal(i, servers[(i >> 1) % 2] ?? '', issuer, gate),
+    (_, i) => new Principal(i, SERVERS[how][(i >> 1) % 2] ?? '', issuer, gate),
   )
   t.after(() => principals.forEach(({ host }) => host.close()))
   await Promise.all(
@@ -124,7 +130,7 @@ async function world(t: TestContext, how: 'http' | 'stdio', count: number): Prom
       assert.equal(came.status, 200, came.text)
     }),
   )
-  return { barrier, gate, principals }
+  return { scales, barrier, gate, principals }
 }
 
 /** All call at once, and are held until all are there. */
@@ -257,6 +263,12 @@ async function isHeard({ principals }: World): Promise<void> {
   }
 }
 
+/** Most MiB of heap that stay, however many calls there were. */
+const MAX_LEFT_MIB = 16
+
+/** MiB that the gate holds after its garbage was collected. */
+const heapOf = async ({ scales, gate }: World): Promise<number> => (await scales.weigh(gate)).heap / 1_048_576
+
 const rounds = Math.ceil(CALLS / PRINCIPALS)
 
 test(
@@ -268,11 +280,17 @@ test(
     await all.barrier.need(PRINCIPALS)
     const startedAt = performance.now()
     const asks = Math.max(1, Math.floor(rounds / 10))
-    for (let round = 0; round < rounds - asks; round++) await meet(all)
+    for (let round = 0; round < 2; round++) await meet(all)
+    const before = await heapOf(all)
+    for (let round = 2; round < rounds - asks; round++) await meet(all)
     for (let round = 0; round < asks; round++) await ask(all)
     nothingForeign(all.principals)
     const seconds = (performance.now() - startedAt) / 1_000
-    t.diagnostic(`${rounds * PRINCIPALS} calls of ${PRINCIPALS} principals in ${seconds.toFixed(0)} s`)
+    const left = (await heapOf(all)) - before
+    t.diagnostic(
+      `${rounds * PRINCIPALS} calls of ${PRINCIPALS} principals in ${seconds.toFixed(0)} s; ${left.toFixed(1)} MiB of heap more than after the first ${2 * PRINCIPALS}`,
+    )
+    assert.ok(left <= MAX_LEFT_MIB, `${left} MiB of heap more`)
   },
 )
 
@@ -299,6 +317,26 @@ test('20 principals over stdio with identical ids, each with a process of its ow
   const { mixed } = await all.barrier.seen()
   assert.deepEqual(mixed, [])
   nothingForeign(all.principals)
+})
+
+test('20 principals over one process that they share get their own answers, and nothing that was said beside them', async (t) => {
+  verifies('bridge.isolation')
+  const { barrier, principals } = await world(t, 'shared', 20)
+  await barrier.need(20)
+  const came = await Promise.all(principals.map((principal) => principal.call('meet')))
+  for (const [i, answer] of came.entries()) {
+    const canary = principals[i]?.canary
+    assert.equal(textOf(answer.messages.at(-1)), canary)
+    // Progress names its call; of a log message nobody can tell whose it is.
+    assert.deepEqual(
+      answer.messages
+        .slice(0, -1)
+        .map((message) => [message['method'], (message['params'] as Message)['message']]),
+      [1, 2, 3].map(() => ['notifications/progress', canary]),
+    )
+  }
+  assert.equal((await barrier.seen()).mixed.length, 1)
+  nothingForeign(principals)
 })
 
 test('a cancel ends the call of its own host, whatever ids the others use', async (t) => {

@@ -237,7 +237,8 @@ async function route(server: Server, request: IncomingMessage, response: ServerR
 }
 
 const server = new Server()
-const listener = createServer((request, response) => {
+// Idle connections of a gate go soon, so that what it holds can be weighed.
+const listener = createServer({ keepAliveTimeout: 2_000 }, (request, response) => {
   // Hosts go in the middle of their requests; that is what this server is for.
   request.on('error', () => undefined)
   response.on('error', () => undefined)

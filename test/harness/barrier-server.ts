@@ -24,6 +24,8 @@ export interface BarrierServer {
   readonly http: string
   /** The same over stdio, `oldio` and `newio`: a process for each session. */
   readonly stdio: string
+  /** `oneio`: one legacy process for all sessions. */
+  readonly shared: string
   /** Sets how many calls must be held until all go on, and forgets what was seen of cancelled ones. */
   need(calls: number): Promise<void>
   seen(): Promise<Seen>
@@ -47,6 +49,7 @@ export async function startBarrier(): Promise<BarrierServer> {
   return {
     url,
     http: `${http('old', 'legacy')}\n${http('new', 'modern')}`,
+    shared: `${stdio('oneio', 'legacy')}\n  shared: true`,
     stdio: `${stdio('oldio', 'legacy')}\n${stdio('newio', 'modern')}`,
     async need(calls) {
       await fetch(`${url}/need/${calls}`)

@@ -8,7 +8,7 @@ import type { TestGate } from './gate.ts'
 export interface Weight {
   /** Bytes. */
   readonly heap: number
-  /** Active handles and requests of Node, by kind. */
+  /** Sockets, pipes and processes that are open, by kind. */
   readonly handles: Readonly<Record<string, number>>
   readonly descriptors: number
 }
@@ -43,17 +43,15 @@ export class Scales {
     }
   }
 
-  /**
-   * Weighs until nothing but what is wanted is left, or for that long: idle connections are kept for a while.
-   * @returns the last weight
-   */
-  async settled(gate: TestGate, isSettled: (weight: Weight) => boolean, ms: number): Promise<Weight> {
-    const until = performance.now() + ms
-    for (;;) {
+  /** Weighs until no descriptor has been closed for two seconds: idle connections are kept for a while. */
+  async atRest(gate: TestGate): Promise<Weight> {
+    let best = await this.weigh(gate)
+    for (let since = performance.now(); performance.now() - since < 2_000; await sleep(200)) {
       const weight = await this.weigh(gate)
-      if (isSettled(weight) || performance.now() > until) return weight
-      await sleep(250)
+      if (weight.descriptors < best.descriptors) since = performance.now()
+      if (weight.descriptors <= best.descriptors) best = weight
     }
+    return best
   }
 }
 
