@@ -25,9 +25,12 @@ if (node === undefined) {
   )
   process.exit(1)
 }
-// No code from strings: what strangers send (schemas, policies, patterns) is data and stays data.
 const args = [
+  // No code from strings: what strangers send (schemas, policies, patterns) is data and stays data.
   '--disallow-code-generation-from-strings',
+  // V8 goes on making as old whatever was long-lived at the start, when calls were slow. Each such object keeps its whole
+  // call until a full collection, and small collections take 12 ms instead of 2 (2,500 calls/s, 2026-11-23).
+  '--no-allocation-site-pretenuring',
   join(here, '..', 'src', 'main.ts'),
   ...process.argv.slice(2),
 ]

@@ -1,4 +1,5 @@
 import type { GrowingCall } from '../call/call.ts'
+import { PassingMap } from '../call/passing-map.ts'
 import { Refusal } from '../call/refusal.ts'
 
 /** Milliseconds between looks at the deadlines: one timer for all calls, because a timer a call costs more than the check. */
@@ -19,7 +20,7 @@ export interface Entry {
 
 /** Work in flight: who can be cancelled, and which call is past its time. */
 export class InFlight {
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new PassingMap<string, Entry>()
   readonly #clock: () => number
   #timer: NodeJS.Timeout | undefined
 

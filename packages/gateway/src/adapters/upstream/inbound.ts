@@ -1,3 +1,4 @@
+import { PassingMap } from '../../call/passing-map.ts'
 import { isJsonObject, member, type Json, type JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
 import type { Message } from '../../mcp/jsonrpc.ts'
@@ -21,7 +22,7 @@ const TOLD: ReadonlySet<string> = new Set([
  */
 export class Inbound {
   /** What is in flight on the connection, oldest first. */
-  readonly calls = new Map<number, OpenCall>()
+  readonly calls = new PassingMap<number, OpenCall>()
   readonly #context: ConnectContext
   readonly #questions: Questions
   readonly #listeners = new Set<Wish['onNotification']>()

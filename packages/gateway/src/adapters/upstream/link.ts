@@ -1,5 +1,6 @@
 import type { Answer } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
+import { PassingMap } from '../../call/passing-map.ts'
 import { encodeNotification, encodeOwnRequest, type Message, type RpcId } from '../../mcp/jsonrpc.ts'
 import { UpstreamFailed, type HostReach } from '../../ports/upstream.ts'
 import { isBatch, splitBatch } from './batch.ts'
@@ -62,7 +63,7 @@ export class Link implements PipeEvents {
   readonly #context: ConnectContext
   readonly #pipe: Pipe
   readonly #noise: NoiseMeter
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #waiting = new PassingMap<number, Waiting>()
   readonly #gone = new AbortController()
   #nextId = 1
   /** Why the link is of no use any more. */

@@ -20,6 +20,11 @@ export interface OpenCall {
   questions: Map<RpcId, AbortController> | undefined
 }
 
+/** What is in flight on a connection, oldest first. */
+interface OpenCalls {
+  values(): Iterable<OpenCall>
+}
+
 type ServerRequest = Message & { readonly kind: 'request' }
 
 /** Methods whose hosts may be asked: the three that a modern host, too, would be asked in the middle of (MRTR). */
@@ -34,7 +39,7 @@ export class Questions {
   readonly #server: string
   readonly #roots: readonly string[] | undefined
   readonly #allowed: ReadonlySet<ClientCapability>
-  readonly #calls: ReadonlyMap<number, OpenCall>
+  readonly #calls: OpenCalls
   readonly #reply: (bytes: Buffer) => void
 
   /**
@@ -43,7 +48,7 @@ export class Questions {
    */
   constructor(
     context: Pick<ConnectContext, 'server' | 'capabilities' | 'roots'>,
-    calls: ReadonlyMap<number, OpenCall>,
+    calls: OpenCalls,
     reply: (bytes: Buffer) => void,
   ) {
     this.#server = context.server
