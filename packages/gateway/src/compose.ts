@@ -37,7 +37,7 @@ import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
 import { createIdentity } from './stages/identity/identity.ts'
 import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
-import { createRecordStage } from './stages/record/record.ts'
+import { createRecordIntent, createRecordStage } from './stages/record/record.ts'
 import { createRecords } from './stages/record/records.ts'
 import { createSchemaStage } from './stages/schema/schema.ts'
 import { ServerCatalog } from './supply/catalog.ts'
@@ -191,23 +191,21 @@ async function compose(
   const levels = new LogLevels()
   const refusals = new RefusalCounter(log, now, newCallId)
   const records = createRecords(macKey)
+  const recordIntent = createRecordIntent(log, records, now)
   const run = createRunner(
     callStages({
       identity,
       catalog: createCatalogStage(catalog, resolver.resolve),
       schema: createSchemaStage(),
       policy: createPolicy(policy),
-      record: createRecordStage(log, records, now),
+      record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
         upstream,
         states,
         declared,
         roots: (server) => rootsOf(config, server),
         logLevel: (session) => levels.of(session),
-        // A read has no intent of its own: what a server asks on its behalf must not be the first that is known of it.
-        recordQuestion: async (call) => {
-          if (call.recorded === 'outcome-only') await log.append(await records.intent(call, now()))
-        },
+        recordIntent,
       }),
     }),
     {

@@ -1,7 +1,7 @@
 import type { InputRequest, InputRequests, InputResponse, InputResponses } from '../call/input.ts'
 import { isJsonObject, member, stringMember, type Json, type JsonObject } from '../call/json.ts'
 import type { ClientCapability } from './bridge-capabilities.ts'
-import { type Problem, readInputRequest } from './bridge-requests.ts'
+import { type Problem, modernRequest, readInputRequest } from './bridge-requests.ts'
 import { readInputResponse, rootsResponse } from './bridge-responses.ts'
 
 // Multi round-trip requests: since 2026-07-28 a server asks by a result, and the host calls again with the answers.
@@ -71,7 +71,7 @@ function readRequests(
 /** Questions for a modern host, as the result that asks them. @param requestState sealed by the gate, never a server's own */
 export function inputRequiredResult(requests: InputRequests, requestState: string): JsonObject {
   const inputRequests = Object.fromEntries(
-    Object.entries(requests).map(([key, { method, params }]) => [key, { method, params }] as const),
+    Object.entries(requests).map(([key, request]) => [key, { ...modernRequest(request) }] as const),
   )
   return { resultType: 'input_required', inputRequests, requestState }
 }

@@ -7,6 +7,7 @@ import { META, traceMeta } from '../mcp/era.ts'
 import { aggregateResult } from '../mcp/aggregate-result.ts'
 import { namedTarget } from '../mcp/host-message.ts'
 import { encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
+import { readRetry } from '../mcp/mrtr.ts'
 import { completeError, completeResult } from '../mcp/result.ts'
 import type { Gate } from '../pipeline/gate.ts'
 import type { Ended } from '../pipeline/runner.ts'
@@ -144,14 +145,11 @@ function progressTokenOf(meta: JsonObject): string | number | undefined {
 
 /** @throws Refusal CG_WIRE_PARAMS for members that are not what MRTR has there */
 function retryOf({ message }: Request): Continuation | undefined {
-  const requestState = member(message.params, 'requestState')
-  if (requestState !== undefined && typeof requestState !== 'string')
-    throw new Refusal('CG_WIRE_PARAMS', { publicText: '`requestState` is not a string' })
-  const responses = member(message.params, 'inputResponses')
-  if (responses !== undefined && !isJsonObject(responses))
-    throw new Refusal('CG_WIRE_PARAMS', { publicText: '`inputResponses` is not an object' })
-  if (requestState === undefined && responses === undefined) return undefined
-  return { responses, requestState }
+  const read = readRetry(message.params)
+  if ('problem' in read) throw new Refusal('CG_WIRE_PARAMS', { publicText: read.problem })
+  const { inputResponses, requestState } = read
+  if (requestState === undefined && inputResponses === undefined) return undefined
+  return { responses: inputResponses, requestState }
 }
 
 function responsesOf(params: JsonObject): InputResponses {

@@ -29,7 +29,7 @@ function forwardTo(upstream: Upstream, change: Partial<ForwardOptions> = {}) {
     declared: (_, host) => host,
     roots: () => undefined,
     logLevel: () => undefined,
-    recordQuestion: () => Promise.resolve(),
+    recordIntent: () => Promise.resolve(),
     ...change,
   })
 }

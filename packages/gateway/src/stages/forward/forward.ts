@@ -1,13 +1,12 @@
-import type { Answer, AnsweredCall, Era, RecordedCall } from '../../call/call.ts'
-import type { InputMethod, InputRequests, InputResponses } from '../../call/input.ts'
-import { type JsonObject, isJsonObject, member } from '../../call/json.ts'
+import type { Answer, AnsweredCall, AuthorizedCall, Era, RecordedCall } from '../../call/call.ts'
+import type { InputRequests, InputResponses } from '../../call/input.ts'
+import { type JsonObject, member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import { allowedRequests } from '../../mcp/bridge-capabilities.ts'
-import { inputResponsesOf, readInputResponse, rootsResponse } from '../../mcp/bridge-responses.ts'
+import { inputResponsesOf } from '../../mcp/bridge-responses.ts'
 import {
-  MAX_INPUT_REQUESTS,
   type InputRequired,
   inputRequiredResult,
   isInputRequired,
@@ -23,6 +22,7 @@ import {
 } from '../../ports/upstream.ts'
 import { askHost } from './ask-host.ts'
 import { bindingOf, type RequestStates } from './request-state.ts'
+import { retryOf, sealable, withoutRoots } from './retry.ts'
 
 const CODES: Record<UpstreamFault, ReasonCode> = {
   unavailable: 'CG_UPSTREAM_UNAVAILABLE',
@@ -35,7 +35,7 @@ const CODES: Record<UpstreamFault, ReasonCode> = {
 }
 
 /** Times that a server may ask before it has answered one call of a legacy host. */
-const MAX_ROUNDS = 8
+export const MAX_ROUNDS = 8
 
 export interface ForwardOptions {
   readonly upstream: Upstream
@@ -46,8 +46,8 @@ export interface ForwardOptions {
   readonly roots: (server: string) => readonly string[] | undefined
   /** Level that a legacy host set for its session; undefined: it did not. */
   readonly logLevel: (session: string) => string | undefined
-  /** Makes durable that a call exists before its host is asked anything on a server's behalf. */
-  readonly recordQuestion: (call: RecordedCall) => Promise<void>
+  /** Makes an intent durable. @throws Refusal CG_EVIDENCE_UNAVAILABLE */
+  readonly recordIntent: (call: AuthorizedCall) => Promise<void>
 }
 
 /**
@@ -55,28 +55,30 @@ export interface ForwardOptions {
  * INVARIANT: takes only a RecordedCall, so no path reaches an upstream without a durable intent.
  */
 export function createForwardStage(options: ForwardOptions): Stage<RecordedCall, AnsweredCall> {
-  const { upstream, states, roots } = options
+  const { upstream, states } = options
   return {
     name: 'forward',
     // The call's own deadline bounds it: a slow tool is not a slow gate.
     budgetMs: Number.POSITIVE_INFINITY,
     async run(call, signal) {
       const reach = reachOf(call)
+      const { capabilities } = reach
+      const roots = options.roots(call.target.server)
       try {
-        let retry = call.retry === undefined ? undefined : retryOf(call, reach.capabilities)
+        let retry = call.retry === undefined ? undefined : retryOf(call, { states, roots, capabilities })
         for (let round = 0; ; round++) {
           const answer = await send(call, reach, retry, signal)
-          const asked = questionsIn(answer, call.era, reach.capabilities)
+          const asked = questionsIn(answer, call.era, capabilities)
           if (asked === undefined) return { ...call, answer }
           if (round === MAX_ROUNDS)
             throw new UpstreamFailed('protocol', `the server asks more than ${MAX_ROUNDS} times`)
-          const rest = hostsPart(asked.requests, call)
-          if (
-            call.era === 'modern' &&
-            (Object.keys(rest).length > 0 || Object.keys(asked.requests).length === 0)
-          )
-            return { ...call, answer: asQuestion(call, answer, asked, rest) }
-          retry = await answered(call, asked, rest, signal)
+          const { own, rest } = withoutRoots(asked.requests, roots)
+          // The protocol lets a server ask a modern host that declared roots; what it says to them is not passed on.
+          const shown = Object.hasOwn(call.host.capabilities, 'roots') ? asked.requests : rest
+          if (call.era === 'modern' && (isEmpty(asked.requests) || !isEmpty(shown)))
+            return { ...call, answer: asQuestion(call, answer, asked, shown) }
+          const given = isEmpty(rest) ? {} : await reach.ask(rest, signal)
+          retry = answered(asked, { ...given, ...own })
         }
       } catch (error) {
         throw refusalOf(error, call, signal)
@@ -110,6 +112,8 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
   /** What the server may do to the host of this call. */
   function reachOf(call: RecordedCall): HostReach {
     const { host } = call
+    // A read has no intent of its own: what a server asks on its behalf must not be the first that is known of it.
+    let intent: Promise<void> | undefined
     return {
       capabilities: options.declared(call.target.server, host.capabilities),
       logLevel: call.era === 'modern' ? host.logLevel : options.logLevel(call.session.id),
@@ -117,111 +121,38 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
       onProgress: host.progress,
       onLog: (params) => host.log(params),
       ask: async (requests, signal) => {
-        await options.recordQuestion(call)
+        if (call.recorded === 'outcome-only') await (intent ??= options.recordIntent(call))
         return askHost(call, requests, signal)
       },
     }
   }
 
-  /** The host's answers to questions that a modern server asked by a result, and the gate's own about roots. */
-  async function answered(
-    call: RecordedCall,
-    { requests, requestState }: InputRequired,
-    rest: InputRequests,
-    signal: AbortSignal,
-  ): Promise<Retry> {
-    const given = Object.keys(rest).length === 0 ? {} : await ask(call, rest, signal)
-    const all = inputResponsesOf(requests, { ...given, ...ownAnswers(call, requests) })
-    if ('problem' in all) throw new Refusal('CG_HOST_UNREACHABLE', { internal: all.problem })
-    return { inputResponses: Buffer.from(JSON.stringify(all.inputResponses)), requestState }
-  }
-
-  async function ask(
-    call: RecordedCall,
-    requests: InputRequests,
-    signal: AbortSignal,
-  ): Promise<InputResponses> {
-    await options.recordQuestion(call)
-    return askHost(call, requests, signal)
-  }
-
-  /** Roots are the operator's, never the host's: server-filesystem would widen its folders by them. */
-  function ownAnswers(
-    call: RecordedCall,
-    asked: Readonly<Record<string, { readonly method: InputMethod }>>,
-  ): InputResponses {
-    const uris = roots(call.target.server) ?? []
-    return Object.fromEntries(
-      Object.entries(asked).flatMap(([key, { method }]) =>
-        method === 'roots/list' ? [[key, rootsResponse(uris)]] : [],
-      ),
-    )
-  }
-
   /** The answer of a modern server that asks, for a modern host: its state is sealed, because it comes back through the host. */
-  function asQuestion(call: RecordedCall, answer: Answer, asked: InputRequired, rest: InputRequests): Answer {
-    const methods = Object.fromEntries(
-      Object.entries(asked.requests).map(([key, { method }]) => [key, method] as const),
-    )
+  function asQuestion(
+    call: RecordedCall,
+    answer: Answer,
+    asked: InputRequired,
+    shown: InputRequests,
+  ): Answer {
     const state = states.seal(
-      { upstream: asked.requestState, asked: methods },
+      { upstream: asked.requestState, asked: sealable(asked.requests) },
       call.session.id,
       bindingOf(call),
     )
-    const value = inputRequiredResult(rest, state)
+    const value = inputRequiredResult(shown, state)
     return { ...answer, value, bytes: Buffer.from(JSON.stringify(value)) }
   }
-
-  /** @throws Refusal CG_WIRE_STATE for a state that this call was not given, CG_WIRE_PARAMS for malformed answers */
-  function retryOf(call: RecordedCall, capabilities: JsonObject): Retry | undefined {
-    const { retry } = call
-    if (retry?.requestState === undefined) return unasked(retry?.responses, capabilities)
-    const state = states.open(retry.requestState, call.session.id, bindingOf(call))
-    if (state === undefined)
-      throw new Refusal('CG_WIRE_STATE', { internal: 'the state does not open for this call' })
-    const questions = Object.fromEntries(
-      Object.entries(state.asked ?? {}).map(([key, method]) => [key, { method, params: {} }] as const),
-    )
-    // The server chose the keys: in a map `__proto__` is one like any other.
-    const given = new Map<string, JsonObject>()
-    for (const [key, question] of Object.entries(questions)) {
-      const result = member(retry?.responses ?? {}, key)
-      // What nobody asked is left out; what is missing the server asks again.
-      if (question.method === 'roots/list' || !isJsonObject(result)) continue
-      const read = readInputResponse(question, { kind: 'result', result })
-      if ('problem' in read)
-        throw new Refusal('CG_WIRE_PARAMS', { publicText: read.problem, internal: read.problem })
-      if (read.kind === 'result') given.set(key, read.result)
-    }
-    for (const [key, own] of Object.entries(ownAnswers(call, questions))) {
-      if (own.kind === 'result') given.set(key, own.result)
-    }
-    const none = retry?.responses === undefined && given.size === 0
-    return {
-      inputResponses: none ? undefined : Buffer.from(JSON.stringify(Object.fromEntries(given))),
-      requestState: state.upstream,
-    }
-  }
 }
 
-/** Answers that came before their questions: a server that may ask may have them, and judges them by itself. */
-function unasked(responses: JsonObject | undefined, capabilities: JsonObject): Retry | undefined {
-  if (responses === undefined || Object.keys(capabilities).length === 0) return undefined
-  const answers = Object.values(responses)
-  if (answers.length > MAX_INPUT_REQUESTS || !answers.every(isJsonObject))
-    throw new Refusal('CG_WIRE_PARAMS', { publicText: '`inputResponses` holds what is no answer' })
-  return { inputResponses: Buffer.from(JSON.stringify(responses)), requestState: undefined }
+/** All answers to the questions that a modern server asked by a result. @throws Refusal CG_HOST_UNREACHABLE */
+function answered({ requests, requestState }: InputRequired, responses: InputResponses): Retry {
+  const all = inputResponsesOf(requests, responses)
+  if ('problem' in all) throw new Refusal('CG_HOST_UNREACHABLE', { internal: all.problem })
+  return { inputResponses: Buffer.from(JSON.stringify(all.inputResponses)), requestState }
 }
 
-/**
- * The questions that the host gets. One about roots goes to a modern host that declared some, because its protocol lets the
- * server ask; what the host says to it is not passed on, the operator's roots are.
- */
-function hostsPart(requests: InputRequests, { era, host }: RecordedCall): InputRequests {
-  const asksRoots = era === 'modern' && Object.hasOwn(host.capabilities, 'roots')
-  return Object.fromEntries(
-    Object.entries(requests).filter(([, { method }]) => method !== 'roots/list' || asksRoots),
-  )
+function isEmpty(requests: InputRequests): boolean {
+  return Object.keys(requests).length === 0
 }
 
 /**

@@ -7,7 +7,7 @@ import { ANSWER_MS, bindingOf, createRequestStates } from './request-state.ts'
 
 const clock = { now: 1_800_000_000_000 }
 const states = createRequestStates(memoryKeyRing(), () => clock.now)
-const STATE = { upstream: 'opaque', asked: { name: 'elicitation/create' } } as const
+const STATE = { upstream: 'opaque', asked: { name: { method: 'elicitation/create', params: {} } } } as const
 
 test('a state opens for the session and the call that it was given to, and for nobody else', () => {
   verifies('bridge.parked-state')

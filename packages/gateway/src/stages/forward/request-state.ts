@@ -1,7 +1,7 @@
 import { canonicalize } from '@callgate/evidence'
 import { hash } from 'node:crypto'
 import type { ReceivedCall } from '../../call/call.ts'
-import type { InputMethod } from '../../call/input.ts'
+import type { InputRequests } from '../../call/input.ts'
 import { isJsonObject, stringMember } from '../../call/json.ts'
 import type { KeyRing } from '../../ports/key-ring.ts'
 
@@ -14,8 +14,8 @@ export interface RequestState {
   readonly call?: string | undefined
   /** The server's own `requestState`. */
   readonly upstream?: string | undefined
-  /** What was asked, by key, so that an answer is read as the answer to its question. */
-  readonly asked?: Readonly<Record<string, InputMethod>> | undefined
+  /** What was asked, by key, so that an answer is read as the answer to its question; of params no more than that needs. */
+  readonly asked?: InputRequests | undefined
 }
 
 /** Which call a state belongs to: the same endpoint, method, target and arguments, whatever the order of their members. */

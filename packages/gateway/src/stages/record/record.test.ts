@@ -6,7 +6,7 @@ import { Refusal } from '../../call/refusal.ts'
 import type { EvidenceHealth } from '../../ports/evidence-log.ts'
 import { FakeLog, answerOf, authorizedCall, receivedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
-import { createRecordStage } from './record.ts'
+import { createRecordIntent, createRecordStage } from './record.ts'
 import { createRecords } from './records.ts'
 
 const NOW = 1_800_000_000_000
@@ -15,7 +15,10 @@ const signal = new AbortController().signal
 
 async function runWith(log: FakeLog, call = authorizedCall()): Promise<RecordedCall | string> {
   try {
-    return await createRecordStage(log, records, () => NOW).run(call, signal)
+    return await createRecordStage(
+      log,
+      createRecordIntent(log, records, () => NOW),
+    ).run(call, signal)
   } catch (error) {
     assert.ok(error instanceof Refusal)
     return error.code

@@ -4,29 +4,11 @@ import type { Stage } from '../../call/stage.ts'
 import type { EvidenceHealth, EvidenceLog } from '../../ports/evidence-log.ts'
 import type { Records } from './records.ts'
 
-/**
- * Row 10: no audit record, no side effect. Every class but read has its intent durable before anything goes upstream;
- * a read has one record, written before its answer. SECURITY.md 1.1: after a failed write no call of a non-read class
- * goes upstream, after a failed append none of any class.
- */
-export function createRecordStage(
-  log: EvidenceLog,
-  records: Records,
-  now: () => number,
-): Stage<AuthorizedCall, RecordedCall> {
-  return {
-    name: 'record',
-    budgetMs: 2_000,
-    run(call) {
-      if (log.health === 'down' || (log.health === 'degraded' && call.class !== 'read')) {
-        throw unavailable(log.health)
-      }
-      if (call.class === 'read') return { ...call, recorded: 'outcome-only' }
-      return recordIntent(call)
-    },
-  }
+/** Makes durable that a call is about to happen. @throws Refusal CG_EVIDENCE_UNAVAILABLE */
+export type RecordIntent = (call: AuthorizedCall) => Promise<void>
 
-  async function recordIntent(call: AuthorizedCall): Promise<RecordedCall> {
+export function createRecordIntent(log: EvidenceLog, records: Records, now: () => number): RecordIntent {
+  return async (call) => {
     const intent = await records.intent(call, now())
     try {
       await log.append(intent)
@@ -38,7 +20,28 @@ export function createRecordStage(
     }
     // Another write may have failed while this one waited: then nothing of a non-read class goes upstream any more.
     if (log.health !== 'ok') throw unavailable(log.health)
-    return { ...call, recorded: 'intent' }
+  }
+}
+
+/**
+ * Row 10: no audit record, no side effect. Every class but read has its intent durable before anything goes upstream;
+ * a read has one record, written before its answer. SECURITY.md 1.1: after a failed write no call of a non-read class
+ * goes upstream, after a failed append none of any class.
+ */
+export function createRecordStage(
+  log: EvidenceLog,
+  recordIntent: RecordIntent,
+): Stage<AuthorizedCall, RecordedCall> {
+  return {
+    name: 'record',
+    budgetMs: 2_000,
+    run(call) {
+      if (log.health === 'down' || (log.health === 'degraded' && call.class !== 'read')) {
+        throw unavailable(log.health)
+      }
+      if (call.class === 'read') return { ...call, recorded: 'outcome-only' }
+      return recordIntent(call).then(() => ({ ...call, recorded: 'intent' }))
+    },
   }
 }
 
