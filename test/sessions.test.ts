@@ -27,13 +27,14 @@ interface Who {
   readonly subject?: string
   readonly of?: TestGate
   readonly era?: 'legacy' | 'modern'
+  readonly lifetimeS?: number
 }
 
 function hostOf(
   t: TestContext,
-  { path = '/mcp/fix', subject = 'alice', of = gate, era = 'legacy' }: Who = {},
+  { path = '/mcp/fix', subject = 'alice', of = gate, era = 'legacy', lifetimeS = 300 }: Who = {},
 ) {
-  const token = of.mint({ path, subject })
+  const token = of.mint({ path, subject, lifetimeS })
   const host = new RawHost({ url: of.url, path, era, token: () => token })
   t.after(() => host.close())
   return host
@@ -203,6 +204,28 @@ test('a GET stream and a subscription tell that tools changed, and end in order 
   const last = heard.at(-1)
   assert.equal(last?.['id'], 'sub')
   assert.match(JSON.stringify(last), /"resultType":"complete"/)
+})
+
+test('DELETE ends the stream of its session and leaves that of another one', async (t) => {
+  verifies('eras.streams')
+  const [one, other] = [await greeted(t, { subject: 'leaver' }), await greeted(t, { subject: 'stayer' })]
+  const [left, kept] = [await opened(t, one), await opened(t, other)]
+  assert.equal((await one.exchange('DELETE', one.encode(PING, { 'content-length': '' }).headers)).status, 202)
+  assert.equal((await left.end).whole, true)
+  const later = await Promise.race([kept.end.then(() => 'ended'), sleep(100).then(() => 'open')])
+  assert.equal(later, 'open')
+  kept.stop.abort()
+  await kept.end.catch(() => undefined)
+})
+
+test('nobody hears longer than the token lasts that he came with', async (t) => {
+  verifies('eras.streams')
+  const brief = await opened(t, await greeted(t, { subject: 'brief', lifetimeS: 2 }))
+  const lasting = await opened(t, await greeted(t, { subject: 'lasting' }))
+  assert.equal((await brief.end).whole, true)
+  assert.equal(await Promise.race([lasting.end.then(() => 'ended'), sleep(100).then(() => 'open')]), 'open')
+  lasting.stop.abort()
+  await lasting.end.catch(() => undefined)
 })
 
 test('a host that opens ten streams at once keeps eight, and the gate goes on', async (t) => {

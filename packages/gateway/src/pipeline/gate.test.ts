@@ -178,3 +178,13 @@ test('a list that is none, and a server that is gone, are refused as failures of
     )
   }
 })
+
+test('a principal hears a server of which policy gives him something, and of its resources those that he may read', () => {
+  verifies('eras.streams')
+  const gate = gateOver((name) => name === 'x' || name === 'note://open')
+  assert.equal(gate.mayHear(known, 'a', undefined), true)
+  assert.equal(gate.mayHear(known, 'b', undefined), false)
+  assert.equal(gate.mayHear(known, 'nobody', undefined), false)
+  assert.equal(gate.mayHear(known, 'b', 'note://open'), true)
+  assert.equal(gate.mayHear(known, 'a', 'note://secret'), false)
+})

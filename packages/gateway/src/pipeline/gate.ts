@@ -205,6 +205,13 @@ export function createGate(options: GateOptions) {
     listeners: options.listeners,
     levels: options.levels,
     mayReach: (known: Known, target: Target): boolean => mayReach(known.principal, target, undefined),
+    /** Whether a principal may hear a server that speaks by itself, of a resource of its or beside all. */
+    mayHear(known: Known, server: string, uri: string | undefined): boolean {
+      if (uri !== undefined)
+        return mayReach(known.principal, { server, kind: 'resource', name: uri }, undefined)
+      const each = catalog.server(server)
+      return each !== undefined && mayKnow(known, each)
+    },
     servers: (): readonly CatalogServer[] => catalog.servers(),
     server: (id: string): CatalogServer | undefined => catalog.server(id),
     /** The host cancelled by message: the call of its own session with this JSON-RPC id. */

@@ -85,7 +85,8 @@ export class HttpChannel implements Channel {
 
   /** Ends a stream that is owed no answer. */
   end(): void {
-    this.#exchange.response.end()
+    const { response } = this.#exchange
+    if (!response.destroyed) response.end()
   }
 
   onGone(listener: () => void): void {

@@ -61,7 +61,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
   const replies = createReplies({ publicUrl: options.publicUrl, serverInfo, dataOf: versionsFor })
   const questions = new Questions()
   const sessions = createHostSessions(options.keys, now)
-  const streams = createStreams(gate, replies)
+  const streams = createStreams(gate, replies, now)
   const methods = createMethods({
     gate,
     replies,
@@ -107,6 +107,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
       if (method === 'GET') return await streams.opened({ channel, endpoint, caller }, agreed)
       await gate.identify(caller)
       sessions.end(agreed)
+      streams.ended(agreed)
       channel.accept()
     } catch (error) {
       refuse(opening, error)

@@ -11,14 +11,24 @@ import type { Listening } from '../ports/upstream.ts'
 import { catalogServer, identifiedCall } from '../testing/calls.ts'
 import { verifies } from '../testing/verifies.ts'
 import { HttpChannel } from './channel.ts'
+import type { HostSession } from './host-sessions.ts'
 import { createStreams } from './streams.ts'
 import type { Replies, Request } from './turn.ts'
 
 const { caller, principal, session } = identifiedCall()
 const KEEP_ALIVE_MS = 20_000
+const LIFE_MS = 60_000
+const NOW = principal.token.exp * 1_000 - LIFE_MS
+const agreed: HostSession = {
+  session: session.id,
+  version: '2025-11-25',
+  capabilities: {},
+  until: NOW + 3_600_000,
+  nonce: 'one',
+}
 
 /** Streams before a server `fix` that offers resources; every URI but `note://secret` may be read. */
-function streamsOver() {
+function streamsOver({ mayHear = () => true }: { readonly mayHear?: Gate['mayHear'] } = {}) {
   const heard: { listening: Listening; signal: AbortSignal }[] = []
   const server = catalogServer('fix', [], { capabilities: { resources: {} } })
   const listeners = new Listeners({
@@ -31,11 +41,12 @@ function streamsOver() {
     server: (id) => (id === 'fix' ? server : undefined),
     declared: (_, host) => host,
   })
-  const gate: Pick<Gate, 'identify' | 'listeners' | 'server' | 'servers' | 'mayReach'> = {
+  const gate: Pick<Gate, 'identify' | 'listeners' | 'server' | 'servers' | 'mayHear' | 'mayReach'> = {
     identify: () => Promise.resolve({ principal, session }),
     listeners,
     server: (id) => (id === 'fix' ? server : undefined),
     servers: () => [server],
+    mayHear,
     mayReach: (_, target) => target.name !== 'note://secret',
   }
   const answered: JsonObject[] = []
@@ -43,7 +54,7 @@ function streamsOver() {
     answer: (_, result) => void answered.push(result),
     refuse: () => assert.fail('not refused'),
   }
-  return { streams: createStreams(gate, replies), listeners, heard, answered }
+  return { streams: createStreams(gate, replies, () => NOW), listeners, heard, answered }
 }
 
 /** A host's request as a channel, and what the host has read. */
@@ -111,7 +122,7 @@ test('a GET stream tells what its session hears, stays alive, and ends in order'
   t.mock.timers.enable({ apis: ['setInterval'] })
   const { streams, listeners, heard } = streamsOver()
   const one = await host(t)
-  await streams.opened({ channel: one.channel, endpoint, caller }, undefined)
+  await streams.opened({ channel: one.channel, endpoint, caller }, agreed)
   listeners.changed()
   heard[0]?.listening.onNotification('notifications/message', { level: 'info', data: 'x' })
   await one.reads('"data":"x"')
@@ -173,7 +184,7 @@ test('a host that goes is forgotten, with what was heard for it', async (t) => {
   verifies('bridge.disconnect')
   const { streams, heard } = streamsOver()
   for (const open of [
-    (channel: HttpChannel) => streams.opened({ channel, endpoint, caller }, undefined),
+    (channel: HttpChannel) => streams.opened({ channel, endpoint, caller }, agreed),
     (channel: HttpChannel) => streams.subscribed(listening(channel, { toolsListChanged: true })),
   ]) {
     const one = await host(t)
@@ -198,11 +209,83 @@ test('twelve subscriptions at once leave eight, each ended with its own answer, 
   assert.equal(heard.filter(({ signal }) => !signal.aborted).length, 8)
 })
 
+test('a stream ends in order with the token that opened it', async (t) => {
+  verifies('eras.streams')
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
+  const { streams, heard } = streamsOver()
+  const [get, listen] = [await host(t), await host(t)]
+  await streams.opened({ channel: get.channel, endpoint, caller }, agreed)
+  await streams.subscribed(listening(listen.channel, { toolsListChanged: true }))
+  t.mock.timers.tick(LIFE_MS - 1)
+  assert.deepEqual(
+    heard.map(({ signal }) => signal.aborted),
+    [false, false],
+  )
+  t.mock.timers.tick(1)
+  await Promise.all([get.gone, listen.gone])
+  assert.deepEqual([get.ended(), listen.ended()], [true, true])
+  assert.match(listen.text(), /"id":"sub","result"/)
+  assert.deepEqual(
+    heard.map(({ signal }) => signal.aborted),
+    [true, true],
+  )
+})
+
+test('of two streams of one legacy session the newer one is told, and the older again when that is gone', async (t) => {
+  verifies('eras.streams')
+  const { streams, listeners } = streamsOver()
+  const [older, newer, other] = [await host(t), await host(t), await host(t)]
+  const open = (one: typeof older, session = agreed) =>
+    streams.opened({ channel: one.channel, endpoint, caller }, session)
+  await open(older)
+  await open(newer)
+  await open(other, { ...agreed, nonce: 'another' })
+  listeners.changed()
+  await Promise.all([newer, other].map((one) => one.reads('list_changed')))
+  newer.leave()
+  await newer.closed
+  assert.doesNotMatch(older.text(), /list_changed/)
+  listeners.changed()
+  await older.reads('list_changed')
+})
+
+test('a legacy session that is ended takes its streams with it, and no other’s', async (t) => {
+  verifies('eras.streams')
+  const { streams, heard } = streamsOver()
+  const [one, two, other] = [await host(t), await host(t), await host(t)]
+  for (const { channel } of [one, two]) await streams.opened({ channel, endpoint, caller }, agreed)
+  await streams.opened({ channel: other.channel, endpoint, caller }, { ...agreed, nonce: 'another' })
+  streams.ended(agreed)
+  await Promise.all([one.gone, two.gone])
+  assert.deepEqual([one.ended(), two.ended(), other.ended()], [true, true, false])
+  assert.deepEqual(
+    heard.map(({ signal }) => signal.aborted),
+    [true, true, false],
+  )
+})
+
+test('what policy gives a principal no more is not told on a stream that was opened before', async (t) => {
+  verifies('eras.streams')
+  let gives = true
+  const { streams, heard } = streamsOver({ mayHear: () => gives })
+  const one = await host(t)
+  await streams.opened({ channel: one.channel, endpoint, caller }, agreed)
+  const log = (data: string) => heard[0]?.listening.onNotification('notifications/message', { data })
+  log('first')
+  gives = false
+  log('second')
+  gives = true
+  log('third')
+  await one.reads('third')
+  assert.match(one.text(), /first/)
+  assert.doesNotMatch(one.text(), /second/)
+})
+
 test('what takes no stream of events is refused before anything is heard for it', async (t) => {
   const { streams, heard } = streamsOver()
   const { channel } = await host(t, 'application/json')
   const refused = (error: unknown): boolean => error instanceof Refusal && error.code === 'CG_WIRE_ACCEPT'
-  await assert.rejects(streams.opened({ channel, endpoint, caller }, undefined), refused)
+  await assert.rejects(streams.opened({ channel, endpoint, caller }, agreed), refused)
   await assert.rejects(streams.subscribed(listening(channel, {})), refused)
   assert.equal(heard.length, 0)
 })

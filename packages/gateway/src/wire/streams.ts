@@ -13,15 +13,27 @@ import type { Replies, Request, Turn } from './turn.ts'
 /** Milliseconds between two lines that keep a silent stream alive; proxies often give up after 60 s. */
 const KEEP_ALIVE_MS = 20_000
 
+/** Least life of a stream, in milliseconds: a token that ends while it is opened must not make its host ask without a pause. */
+const LEAST_MS = 1_000
+
+/** A GET stream of a legacy session. */
+interface Standing {
+  end: () => void
+}
+
 /** Streams that stay open: GET of the legacy era, subscriptions/listen of the modern one, and what is heard on them. */
 export function createStreams(
-  gate: Pick<Gate, 'identify' | 'listeners' | 'mayReach' | 'server' | 'servers'>,
+  gate: Pick<Gate, 'identify' | 'listeners' | 'mayHear' | 'mayReach' | 'server' | 'servers'>,
   replies: Replies,
+  now: () => number,
 ) {
+  /** GET streams by the legacy session that opened them, the newest last. */
+  const ofSession = new Map<string, Standing[]>()
+
   /** The legacy stream: everything that concerns the session beside its calls. */
   async function opened(
     turn: Pick<Turn, 'endpoint' | 'caller'> & { readonly channel: HttpChannel },
-    agreed: HostSession | undefined,
+    agreed: HostSession,
   ): Promise<void> {
     const known = await gate.identify(turn.caller)
     if (!turn.channel.streams)
@@ -29,10 +41,23 @@ export function createStreams(
     const { channel } = turn
     channel.open()
     const wishes = { tools: true, prompts: true, resources: true, logs: true }
+    const standing: Standing = { end: () => undefined }
     const tell = (method: string, params: JsonObject): void => {
-      channel.push(encodeNotification(method, params))
+      // A message goes to one stream, however many a session has open (2025-11-25, transports).
+      if (ofSession.get(agreed.nonce)?.at(-1) === standing) channel.push(encodeNotification(method, params))
     }
-    listen(turn, known, wishes, undefined, agreed?.capabilities ?? {}, tell, () => channel.end())
+    ofSession.set(agreed.nonce, [...(ofSession.get(agreed.nonce) ?? []), standing])
+    standing.end = listen(turn, known, wishes, undefined, agreed.capabilities, tell, () => {
+      const left = (ofSession.get(agreed.nonce) ?? []).filter((other) => other !== standing)
+      if (left.length > 0) ofSession.set(agreed.nonce, left)
+      else ofSession.delete(agreed.nonce)
+      channel.end()
+    })
+  }
+
+  /** The host ended its legacy session, and with it what it heard of it. */
+  function ended({ nonce }: HostSession): void {
+    for (const { end } of ofSession.get(nonce) ?? []) end()
   }
 
   /** subscriptions/listen (2026-07-28): acknowledged first, then every notification with the id of this request. */
@@ -91,7 +116,12 @@ export function createStreams(
     replies.answer(request, {})
   }
 
-  /** Keeps a stream open until its host closes it or the gate ends it. */
+  /**
+   * Keeps a stream open until its host closes it, the gate ends it, or the token that opened it has ended: a host opens it
+   * again with the token that it has by then, and nobody hears longer than he may ask. What policy gives no more is not told.
+   * @param finish called once, however it ends
+   * @returns ends it
+   */
   function listen(
     { channel, endpoint }: Pick<Turn, 'endpoint' | 'channel'>,
     known: Known,
@@ -100,26 +130,38 @@ export function createStreams(
     capabilities: JsonObject,
     tell: (method: string, params: JsonObject) => void,
     finish: () => void,
-  ): void {
+  ): () => void {
     const alive = setInterval(() => channel.keepAlive(), KEEP_ALIVE_MS).unref()
-    const end = gate.listeners.open(
+    const leftMs = known.principal.token.exp * 1_000 - now()
+    const expiry = setTimeout(() => end(), Math.max(LEAST_MS, leftMs)).unref()
+    let open = true
+    const over = (): void => {
+      if (!open) return
+      open = false
+      clearInterval(alive)
+      clearTimeout(expiry)
+      finish()
+    }
+    const forget = gate.listeners.open(
       {
         session: known.session.id,
         server: endpoint.server,
         wishes,
         resources,
         capabilities,
-        tell: (method, params, server) => tell(method, shown(endpoint.server, server, params)),
+        tell: (method, params, server) => {
+          if (server === undefined || gate.mayHear(known, server, stringMember(params, 'uri')))
+            tell(method, shown(endpoint.server, server, params))
+        },
       },
-      () => {
-        clearInterval(alive)
-        finish()
-      },
+      over,
     )
-    channel.onGone(() => {
-      clearInterval(alive)
-      end()
-    })
+    const end = (): void => {
+      forget()
+      over()
+    }
+    channel.onGone(end)
+    return end
   }
 
   /** The server and bare URI of a resource that this caller may read. */
@@ -138,7 +180,7 @@ export function createStreams(
     return servers.some((server) => Object.hasOwn(server?.capabilities ?? {}, capability))
   }
 
-  return { opened, subscribed, watched }
+  return { opened, ended, subscribed, watched }
 }
 
 /** Params as the endpoint shows them: URIs of the aggregated one name their server. */
