@@ -1,4 +1,5 @@
 import type { Caller, Endpoint } from '../call/call.ts'
+import { Cohort } from '../call/cohort.ts'
 import { type JsonObject, stringMember } from '../call/json.ts'
 
 import { Refusal } from '../call/refusal.ts'
@@ -73,6 +74,9 @@ export function createMcpEndpoint(options: EndpointOptions) {
     called: createCalls({ gate, replies, questions, states, now }),
   })
 
+  /** Requests that were read in one turn of the event loop are served together. */
+  const arriving = new Cohort()
+
   /** The endpoint that a path names, undefined when it names none. */
   function endpointOf(path: string): Endpoint | undefined {
     if (path === '/mcp') return { server: undefined, resource: `${options.publicUrl}/mcp` }
@@ -124,6 +128,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
     if (!acceptsJson(exchange.request.headers.accept))
       throw new Refusal('CG_WIRE_ACCEPT', { internal: 'the Accept header excludes application/json' })
     const body = await readBody(exchange, options.maxRequestBytes)
+    await arriving.turn()
     if (!isBatch(body) || !mayBatch(opening)) return handle(opening, body)
     const batch = readBatch(body, scanOptions)
     const channels = new BatchChannels(opening.channel, batch.length)

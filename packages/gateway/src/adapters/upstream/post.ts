@@ -1,5 +1,6 @@
 import type { Pool } from 'undici'
 import type { Answer, Era } from '../../call/call.ts'
+import { Cohort } from '../../call/cohort.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
 import type { Message, RpcId } from '../../mcp/jsonrpc.ts'
@@ -15,6 +16,10 @@ import { resume } from './resume.ts'
 
 /** Header that names a legacy session (specification 2025-11-25, transports). */
 export const SESSION_HEADER = 'mcp-session-id'
+
+/** Requests go out together, and what came back goes on together. */
+const leaving = new Cohort()
+const arriving = new Cohort()
 
 type Response = Message & { readonly kind: 'response' }
 
@@ -81,6 +86,7 @@ export class Post implements OpenCall, StreamReader {
     if (this.#onCancel !== undefined) signal.addEventListener('abort', this, { once: true })
     this.#inbound.started(this)
     try {
+      await leaving.turn()
       const exchange = new Exchange(
         options.pool ?? pool,
         server,
@@ -88,7 +94,9 @@ export class Post implements OpenCall, StreamReader {
         this,
       )
       try {
-        this.#take(await exchange.reply)
+        const reply = await exchange.reply
+        await arriving.turn()
+        this.#take(reply)
       } catch (cause) {
         const lost = cause instanceof UpstreamFailed && cause.fault === 'unknown_fate'
         if (!lost || resumeWith === undefined || exchange.lastEventId === '') throw cause
