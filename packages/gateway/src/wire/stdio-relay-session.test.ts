@@ -151,3 +151,43 @@ test('any other refusal is passed on and begins no session', async () => {
   assert.deepEqual([gate.initializes, relay.sentOf('tools/list').length], [1, 1])
   assert.match(relay.lines.at(-1) ?? '', /503: the gate stops/)
 })
+
+test('a new session hears again what the host subscribed to, at the level that it set, before its message is sent', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const refused = '"uri":"note://refused"'
+  const relay = new TestRelay((sent) =>
+    sent.body.includes(refused)
+      ? json({ jsonrpc: '2.0', id: JSON.parse(sent.body).id, error: { code: -32602, message: 'no' } })
+      : gate.answer(sent),
+  )
+  relay.say(INITIALIZE)
+  await relay.until(() => relay.written.length === 1)
+  relay.say(INITIALIZED)
+  let id = 0
+  const ask = async (method: string, params: object): Promise<void> => {
+    relay.say({ jsonrpc: '2.0', id: ++id, method, params })
+    await relay.until(() => relay.written.some((answer) => answer['id'] === id))
+  }
+  for (const uri of ['note://kept', 'note://left', 'note://refused'])
+    await ask('resources/subscribe', { uri })
+  await ask('resources/unsubscribe', { uri: 'note://left' })
+  await ask('logging/setLevel', { level: 'debug' })
+  await ask('logging/setLevel', { level: 'error' })
+  gate.current = 's2'
+  await ask('tools/list', {})
+  await relay.close()
+  const again = relay.sent
+    .filter(({ method, headers }) => method === 'POST' && headers['mcp-session-id'] === 's2')
+    .map(({ body }): { method: string; params?: object } => JSON.parse(body))
+  assert.deepEqual(
+    again.map(({ method, params }) => [method, params]),
+    [
+      ['notifications/initialized', undefined],
+      ['logging/setLevel', { level: 'error' }],
+      ['resources/subscribe', { uri: 'note://kept' }],
+      ['tools/list', {}],
+    ],
+  )
+  assert.equal(relay.written.length, 1 + id, 'the host sees the answers to its own requests alone')
+})

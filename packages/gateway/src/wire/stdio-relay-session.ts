@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isJsonObject, member, stringMember } from '../call/json.ts'
+import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import { VERSION_HEADER, eraOf } from '../mcp/era.ts'
-import { encodeNotification } from '../mcp/jsonrpc.ts'
+import { encodeNotification, encodeOwnRequest } from '../mcp/jsonrpc.ts'
 import { SESSION_HEADER } from './host-sessions.ts'
 import { drain, messagesOf, objectOf, type Posted, type Sent } from './stdio-relay-answers.ts'
 
@@ -10,6 +11,9 @@ const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 30_000
 /** A stream that was open so long had begun well. */
 const LASTED_MS = 10_000
+
+/** Resources that are remembered; the gate lets a session watch no more. */
+const MAX_WATCHED = 1_000
 
 export interface LegacySessionOptions {
   readonly send: (request: Sent) => Promise<Posted>
@@ -30,6 +34,9 @@ export class LegacySession {
   #id: string | undefined
   #version: string | undefined
   #renewing: Promise<boolean> | undefined
+  /** Resources that the host subscribed to, and the level that it set: a new session knows nothing of them. */
+  readonly #watched = new Set<string>()
+  #logLevel: string | undefined
   /** Ends the standing stream of the session before this one. */
   #stream = new AbortController()
 
@@ -61,6 +68,15 @@ export class LegacySession {
     this.#stream.abort()
   }
 
+  /** The gate has granted a request of the host that lasts as long as the session. */
+  granted(method: string, params: JsonObject): void {
+    const uri = stringMember(params, 'uri')
+    if (method === 'resources/subscribe' && uri !== undefined && this.#watched.size < MAX_WATCHED)
+      this.#watched.add(uri)
+    else if (method === 'resources/unsubscribe' && uri !== undefined) this.#watched.delete(uri)
+    else if (method === 'logging/setLevel') this.#logLevel = stringMember(params, 'level')
+  }
+
   /** The host is ready: what concerns the session beside its calls may come. */
   listen(): void {
     if (this.#id === undefined || this.#options.gone.aborted) return
@@ -90,10 +106,21 @@ export class LegacySession {
       return false
     }
     for await (const answer of messagesOf(posted)) this.begin(body, posted.sessionId, answer)
-    const ready = encodeNotification('notifications/initialized')
-    await drain(await send({ method: 'POST', headers: this.headers, body: ready, signal: gone }))
+    await this.#say(encodeNotification('notifications/initialized'))
+    if (this.#logLevel !== undefined) await this.#repeat('logging/setLevel', { level: this.#logLevel })
+    for (const uri of this.#watched) await this.#repeat('resources/subscribe', { uri })
     this.listen()
     return true
+  }
+
+  /** What the gate does not grant again is gone with the old session. */
+  #repeat(method: string, params: JsonObject): Promise<void> {
+    return this.#say(encodeOwnRequest(`callgate-again-${randomUUID()}`, method, params))
+  }
+
+  async #say(body: Uint8Array): Promise<void> {
+    const { send, gone } = this.#options
+    await drain(await send({ method: 'POST', headers: this.headers, body, signal: gone }))
   }
 
   /** Keeps the standing stream open for as long as there is a session. */

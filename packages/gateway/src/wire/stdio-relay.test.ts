@@ -259,3 +259,41 @@ test('a host that reads no more ends everything, though its input is still open'
   await relay.done
   assert.equal(relay.sent[0]?.signal.aborted, true)
 })
+
+test('a subscription that the gate ends in order goes on, and the host reads neither the end nor a second acknowledgement', async () => {
+  verifies('cli.connect')
+  const streams = [events(), events()]
+  let opened = 0
+  const relay = new TestRelay((sent) => streams[opened++]?.posted ?? never(sent))
+  const acknowledged = { method: 'notifications/subscriptions/acknowledged', params: {} }
+  const changed = { method: 'notifications/tools/list_changed', params: {} }
+  relay.say({ jsonrpc: '2.0', id: 1, method: 'subscriptions/listen', params: { _meta, notifications: {} } })
+  for (const stream of streams) {
+    stream.say(acknowledged)
+    stream.say(changed)
+    stream.say({ jsonrpc: '2.0', id: 1, result: { resultType: 'complete' } })
+    stream.end()
+  }
+  await relay.until(() => opened === 3)
+  await relay.close()
+  assert.deepEqual(relay.written, [acknowledged, changed, changed])
+  assert.equal(new Set(relay.sent.map(({ body }) => body)).size, 1, 'with the words of the host')
+})
+
+test('a subscription that the gate refuses, or that breaks, is answered and not asked for again', async () => {
+  verifies('cli.connect')
+  const error = { jsonrpc: '2.0', id: 1, error: { code: -32602, message: 'no' } }
+  const broken = events()
+  for (const [posted, expected] of [
+    [json(error), /-32602/],
+    [broken.posted, /ended the answer before its end/],
+  ] as const) {
+    const relay = new TestRelay(() => posted)
+    relay.say({ jsonrpc: '2.0', id: 1, method: 'subscriptions/listen', params: { _meta, notifications: {} } })
+    broken.end()
+    await relay.until(() => relay.lines.length === 1)
+    await relay.close()
+    assert.match(relay.lines[0] ?? '', expected)
+    assert.equal(relay.sent.length, 1)
+  }
+})

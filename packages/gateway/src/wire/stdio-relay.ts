@@ -35,6 +35,11 @@ const MAX_RUNNING = 256
 /** A cancel is another HTTP request and may overtake its call: it is said again so many milliseconds later. */
 const CANCEL_AGAIN_MS = 100
 
+/** How long after its end a subscription is asked for again, in milliseconds. */
+const AGAIN_MS = 250
+/** What a subscription begins with (2026-07-28). */
+const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
+
 /** One line of the host. */
 interface Line {
   readonly bytes: Buffer
@@ -128,7 +133,8 @@ export async function relayStdio({
     open.add(running)
     for (const key of keys) byId.set(key, running)
     try {
-      await answer(line, await sendOn(line, controller.signal))
+      if (running.standing) await stand(line, controller.signal)
+      else await answer(line, await sendOn(line, controller.signal))
       if (method === 'notifications/initialized') session.listen()
     } catch (error) {
       // A modern host that cancels is owed no answer, and one that has gone reads none.
@@ -136,6 +142,25 @@ export async function relayStdio({
     } finally {
       open.delete(running)
       for (const key of keys) if (byId.get(key) === running) byId.delete(key)
+    }
+  }
+
+  /**
+   * A subscription that the gate ends in order, as it does when the token ends that opened it, is asked for again: the host
+   * reads neither that end nor a second acknowledgement.
+   */
+  async function stand(line: Line, aborted: AbortSignal): Promise<void> {
+    let ended = false
+    const toHost = (message: Buffer): boolean => {
+      const acknowledged = ended && stringMember(objectOf(message), 'method') === ACKNOWLEDGED
+      ended ||= isResult(message)
+      return !acknowledged && !isResult(message)
+    }
+    for (;;) {
+      const last = await answer(line, await sendOn(line, aborted), toHost)
+      if (last === undefined || !isResult(last)) return
+      // A gate that ends it at once must not be asked without a pause.
+      await sleep(AGAIN_MS, undefined, { signal: aborted })
     }
   }
 
@@ -161,22 +186,35 @@ export async function relayStdio({
     }
   }
 
-  /** Writes what the gate answered. Only requests are answered: an error to anything else would answer a request of the host's. */
-  async function answer(line: Line, posted: Posted): Promise<void> {
-    const { owed, method } = line
-    if (owed.length === 0) return drain(posted)
+  /**
+   * Writes what the gate answered. Only requests are answered: an error to anything else would answer a request of the host's.
+   * @param toHost whether the host gets a message; default: it gets all
+   * @returns the last message
+   */
+  async function answer(
+    line: Line,
+    posted: Posted,
+    toHost: (message: Buffer) => boolean = () => true,
+  ): Promise<Buffer | undefined> {
+    const { owed, method, params, modern } = line
+    if (owed.length === 0) {
+      await drain(posted)
+      return undefined
+    }
     // What the host does not read stays with the gate.
     await lines.ready()
     let last: Buffer | undefined
     for await (const message of messagesOf(posted)) {
       last = posted.status < 400 ? message : (errorsFor(owed, message) ?? message)
       if (method === 'initialize') session.begin(line.bytes, posted.sessionId, message)
-      if (method === 'tools/list' && line.modern !== undefined) learn(line, message)
-      await lines.write(last)
+      if (method === 'tools/list' && modern !== undefined) learn(line, message)
+      if (modern === undefined && isResult(message)) session.granted(method, params)
+      if (toHost(last)) await lines.write(last)
     }
     const streamed = posted.contentType.startsWith(EVENTS)
     if (last === undefined || (streamed && Object.hasOwn(objectOf(last), 'method')))
       await fail(line, 'the gate ended the answer before its end')
+    return last
   }
 
   function learn({ params }: Line, message: Buffer): void {
@@ -198,6 +236,10 @@ export async function relayStdio({
   async function fail({ owed }: Line, why: string): Promise<void> {
     for (const id of owed) await lines.write(unanswered(id, why))
   }
+}
+
+function isResult(message: Buffer): boolean {
+  return Object.hasOwn(objectOf(message), 'result')
 }
 
 function read(bytes: Buffer): Line | undefined {
