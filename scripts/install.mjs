@@ -1,7 +1,7 @@
 // Brings node_modules to what the lock file says. Plain JavaScript: it must run under Node 20.
 import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -23,57 +23,69 @@ function allowed(oneOrMore, value) {
   return list.includes(value) || list.every((item) => item.startsWith('!'))
 }
 
-/** The first locked package that is absent or of another version, undefined when all are there. */
-function firstMissing(withDev) {
-  const lock = readJson(join(root, 'package-lock.json'))
-  for (const [path, entry] of Object.entries(lock.packages)) {
-    if (!path.includes('node_modules/') || entry.link) continue
-    if (!fits(entry) || entry.peer) continue
-    if (!withDev && (entry.dev || entry.devOptional)) continue
-    if (entry.optional && !path.endsWith(`node-${process.platform}-${process.arch}`)) continue
-    const manifest = join(root, path, 'package.json')
-    if (!existsSync(manifest) || readJson(manifest).version !== entry.version) return path
+/** The first wanted package of a folder's lock file that is absent or of another version, undefined when all are there. */
+function firstMissing(folder, wanted) {
+  const { packages } = readJson(join(folder, 'package-lock.json'))
+  return Object.entries(packages).find(([path, entry]) => {
+    if (!path.includes('node_modules/') || entry.link || !wanted(path, entry)) return false
+    const manifest = join(folder, path, 'package.json')
+    return !existsSync(manifest) || readJson(manifest).version !== entry.version
+  })?.[0]
+}
+
+/** Runs `npm ci` in a folder, with its own output on stderr. Ends the process when that cannot be done, and says why. */
+function npmCi(folder, name, options, env) {
+  const modules = join(folder, 'node_modules')
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    console.error(
+      `${name}: \`${relative(root, modules)}\` is a link, and \`npm ci\` would empty the folder behind it\n` +
+        'fix: remove the link and run the command again',
+    )
+    process.exit(1)
   }
-  return existsSync(join(root, 'node_modules', 'callgate')) ? undefined : 'node_modules/callgate'
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const npm = spawnSync('npm', ['ci', ...quiet, ...options], { cwd: folder, stdio: ['ignore', 2, 2], env })
+  if (npm.error || npm.status !== 0) {
+    console.error(
+      `${name}: \`npm ci\` in \`${relative(root, folder) || '.'}\` failed (${npm.error?.message ?? `exit ${npm.status}`})\n` +
+        'fix: check that npm reaches its registry, then run the command again',
+    )
+    process.exit(1)
+  }
 }
 
 /**
- * Installs what is missing, and only then. Runtime packages alone unless `dev`.
+ * Installs what is missing of a folder below test/ that has a lock file of its own, and only then.
+ * @param size what it takes on the disk, for people
+ * @param env the environment of npm
+ */
+export function installIn(name, size, env) {
+  const folder = join(root, 'test', name)
+  // npm knows which of the native packages this machine takes; what it left out is not missing.
+  const native = `-${process.platform}-${process.arch}`
+  const missing = firstMissing(folder, (path, entry) => !entry.optional || path.endsWith(native))
+  if (missing === undefined) return
+  console.error(`${name}: installing test/${name} (missing: ${missing}, ${size})`)
+  npmCi(folder, name, [], env)
+}
+
+/**
+ * Installs what is missing of the workspace, and only then. Runtime packages alone unless `dev`.
  * @returns the path of the Node binary that the project brings.
  */
 export function install({ dev }) {
   const modules = join(root, 'node_modules')
-  // A checkout that tests keep their tools: \`npm ci --omit=dev\` would take them away from under a running test.
+  // A checkout that tests keep their tools: `npm ci --omit=dev` would take them away from under a running test.
   const withDev = dev || existsSync(join(modules, 'typescript'))
-  const missing = firstMissing(withDev)
+  const missing =
+    firstMissing(root, (path, entry) => {
+      if (!fits(entry) || entry.peer) return false
+      if (!withDev && (entry.dev || entry.devOptional)) return false
+      return !entry.optional || path.endsWith(`node-${process.platform}-${process.arch}`)
+    }) ?? (existsSync(join(modules, 'callgate')) ? undefined : 'node_modules/callgate')
   if (missing !== undefined) {
-    if (existsSync(modules) && lstatSync(modules).isSymbolicLink()) {
-      console.error(
-        'callgate: `node_modules` is a link, and `npm ci` would empty the folder behind it\n' +
-          'fix: remove the link and run the command again',
-      )
-      process.exit(1)
-    }
     console.error(`callgate: installing ${withDev ? 'all' : 'runtime'} packages (missing: ${missing})`)
-    const npm = spawnSync(
-      'npm',
-      [
-        'ci',
-        '--ignore-scripts',
-        '--no-audit',
-        '--no-fund',
-        '--loglevel=error',
-        ...(withDev ? [] : ['--omit=dev']),
-      ],
-      { cwd: root, stdio: ['ignore', 2, 2] },
-    )
-    if (npm.error || npm.status !== 0) {
-      console.error(
-        `callgate: \`npm ci\` failed (${npm.error?.message ?? `exit ${npm.status}`})\n` +
-          'fix: check that npm reaches its registry, then run the command again',
-      )
-      process.exit(1)
-    }
+    npmCi(root, 'callgate', withDev ? [] : ['--omit=dev'], process.env)
   }
   const node = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node')
   if (existsSync(node)) return node

@@ -31,7 +31,7 @@ after(() => rig?.close())
 function installed(t: TestContext): ConformanceRig | undefined {
   if (rig !== undefined) return rig
   assert.notEqual(process.env['CI'], 'true', 'the conformance suite is not installed in test/conformance')
-  t.skip('the conformance suite is not installed: `npm ci` in test/conformance failed')
+  t.skip('hosts.conformance: the suite is not installed: `npm ci` in test/conformance failed')
   return undefined
 }
 

@@ -243,7 +243,7 @@ test('mcp-remote before the gate calls a stdio server and an HTTP server, passes
   const program = join(HOST_MODULES, 'mcp-remote', 'dist', 'proxy.js')
   if (!existsSync(program)) {
     assert.notEqual(process.env['CI'], 'true', 'mcp-remote is not installed in test/hosts')
-    return t.skip('mcp-remote is not installed: `npm ci` in test/hosts failed')
+    return t.skip('hosts.mcp-remote: mcp-remote is not installed: `npm ci` in test/hosts failed')
   }
   const both = await gateOfBoth(t)
   const client = await connectThrough({

@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { startServerProcess } from './server-process.ts'
 
 /** What the barrier has seen. */
 export interface Seen {
@@ -40,8 +39,7 @@ const MORE = `approve: first-use
 
 /** Starts the barrier in a process of its own. */
 export async function startBarrier(): Promise<BarrierServer> {
-  const child = spawn(process.execPath, [HTTP], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const url = `http://127.0.0.1:${await portOf(child)}`
+  const { url, close } = await startServerProcess(HTTP)
   const http = (id: string, era: string): string =>
     `${id}:\n  url: ${url}/${era}\n  network: [127.0.0.0/8]\n  era: ${era}\n  ${MORE}`
   const stdio = (id: string, era: string): string =>
@@ -55,18 +53,6 @@ export async function startBarrier(): Promise<BarrierServer> {
       await fetch(`${url}/need/${calls}`)
     },
     seen: async () => (await (await fetch(`${url}/seen`)).json()) as Seen,
-    async close() {
-      if (child.exitCode !== null) return
-      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-      child.kill()
-      await gone
-    },
+    close,
   }
-}
-
-function portOf(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`the barrier ended with ${code}`)))
-    if (child.stdout !== null) createInterface({ input: child.stdout }).once('line', resolve)
-  })
 }

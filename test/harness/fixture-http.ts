@@ -1,7 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { startServerProcess } from './server-process.ts'
 
 /** One tools/call as the server met it. */
 export interface SeenCall {
@@ -31,11 +30,7 @@ const SELF = fileURLToPath(import.meta.url)
  * @param delayMs how long it thinks about each call, in milliseconds; default 0
  */
 export async function startFixture(delayMs = 0): Promise<FixtureServer> {
-  const child = spawn(process.execPath, [SELF, 'serve', String(delayMs)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const port = await portOf(child)
-  const url = `http://127.0.0.1:${port}`
+  const { url, close } = await startServerProcess(SELF, 'serve', String(delayMs))
   return {
     url: `${url}/mcp`,
     yaml: `fix:
@@ -48,20 +43,8 @@ export async function startFixture(delayMs = 0): Promise<FixtureServer> {
       const response = await fetch(`${url}/seen`)
       return (await response.json()) as readonly SeenCall[]
     },
-    async close() {
-      if (child.exitCode !== null) return
-      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-      child.kill()
-      await gone
-    },
+    close,
   }
-}
-
-function portOf(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`the fixture server ended with ${code}`)))
-    if (child.stdout !== null) createInterface({ input: child.stdout }).once('line', resolve)
-  })
 }
 
 // From here on: the server itself.

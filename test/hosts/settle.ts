@@ -34,11 +34,11 @@ export async function settle(
 /** Without the program there is nothing to test; in CI that is a failure. */
 export function installed(t: TestContext, host: Host): boolean {
   if (host.only !== undefined && host.only !== `${process.platform}-${process.arch}`) {
-    t.skip(`${host.name} is locked for ${host.only} alone`)
+    t.skip(`hosts.real: ${host.name} is locked for ${host.only} alone`)
     return false
   }
   if (isInstalled(host)) return true
   assert.notEqual(process.env['CI'], 'true', `${host.name} is not installed in test/hosts`)
-  t.skip(`${host.name} is not installed: \`npm ci\` in test/hosts failed`)
+  t.skip(`hosts.real: ${host.name} is not installed: \`npm ci\` in test/hosts failed`)
   return false
 }
