@@ -59,6 +59,11 @@ export const hostsAndServers = {
     behaviour:
       'a result that asks for input is read strictly and within caps, answers are laid beside their questions, and open questions are asked again',
   },
+  'bridge.tasks': {
+    source: 'MCP 2026-07-28, extension io.modelcontextprotocol/tasks; docs/design/0004-tasks.md',
+    behaviour:
+      'a task of a modern server reaches the modern host that declared tasks, if the operator grants them; its id opens for that principal on that endpoint alone, each poll, update and cancel is judged and recorded as of its tool, and what the server says of it is read strictly',
+  },
   'bridge.parked-state': {
     source: 'ARCHITECTURE.md section 4; MCP 2026-07-28, basic/patterns/mrtr, server requirement 5',
     behaviour:

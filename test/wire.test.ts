@@ -553,6 +553,25 @@ test('on the aggregated endpoint resources and prompts carry their server, in li
   }
 })
 
+test('a list refuses a cursor that is no string, of tools as of everything else; one that is goes on', async () => {
+  verifies('hosts.list-pages')
+  const made = Buffer.from(JSON.stringify({ fix: 'page two' })).toString('base64url')
+  for (const [path, good] of [
+    ['/mcp', made],
+    ['/mcp/fix', 'page two'],
+  ] as const) {
+    for (const method of ['resources/list', 'resources/templates/list', 'prompts/list', 'tools/list']) {
+      const ask = (params: object): ReturnType<TestGate['rpc']> => gate.rpc(method, params, { path })
+      for (const cursor of [null, 0, true, {}, [good]]) {
+        const { code, data } = errorOf(await ask({ cursor }))
+        assert.deepEqual([code, data?.['code']], [-32_602, 'CG_WIRE_PARAMS'], `${path} ${method}`)
+      }
+      // The place in a list of tools is one that the gate gave: see tool-list.test.ts.
+      assert.deepEqual(errorOf(await ask(method === 'tools/list' ? {} : { cursor: good })), {})
+    }
+  }
+})
+
 test('a resource whose URI is longer than any record could hold is refused before it is read', async () => {
   verifies('call.outcome-always')
   const uri = `note://open?${'x'.repeat(40_000)}`

@@ -23,7 +23,7 @@ import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
-import { declaredUpstream } from './mcp/bridge-capabilities.ts'
+import { declaredUpstream, declaresTasks } from './mcp/bridge-capabilities.ts'
 import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
@@ -35,6 +35,7 @@ import { createCatalogStage } from './stages/catalog/catalog.ts'
 import { createResolver } from './stages/catalog/resolver.ts'
 import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
+import { createTaskIds } from './stages/forward/task-ids.ts'
 import { createIdentity } from './stages/identity/identity.ts'
 import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
 import { createRecordIntent, createRecordStage } from './stages/record/record.ts'
@@ -147,8 +148,15 @@ async function compose(
     onRotated: (kid) => note('keys.rotated', { kid }),
   })
   const states = createRequestStates(keyRing, now)
-  const declared = (server: string, host: JsonObject): JsonObject =>
-    declaredUpstream(host, config.servers[server]?.clientCapabilities ?? [])
+  const taskIds = createTaskIds(keyRing)
+  const declared = (server: string, host: JsonObject): JsonObject => {
+    const { clientCapabilities: granted = [], ...entry } = config.servers[server] ?? {}
+    // Both sides declare an extension. No legacy server is taken to offer one, so no connection of theirs differs by it, and a
+    // shared server is told of nothing.
+    const shared = 'shared' in entry && entry.shared === true
+    const offers = !shared && declaresTasks(catalog.server(server)?.capabilities ?? {})
+    return declaredUpstream(host, offers ? granted : granted.filter((capability) => capability !== 'tasks'))
+  }
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
   const policySigns = await signsOf(config.policy.files)
   const policy = await PolicyHolder.open(config.policy.files, macKey)
@@ -195,13 +203,16 @@ async function compose(
   const run = createRunner(
     callStages({
       identity,
-      catalog: createCatalogStage(catalog, resolver.resolve),
+      catalog: createCatalogStage(catalog, resolver.resolve, ({ requested, principal, caller }) =>
+        taskIds.open(requested, principal, caller.endpoint.resource),
+      ),
       schema: createSchemaStage(),
       policy: createPolicy(policy),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
         upstream,
         states,
+        taskIds,
         declared,
         roots: (server) => rootsOf(config, server),
         logLevel: (session) => levels.of(session),

@@ -8,7 +8,10 @@ export type { Target } from './refusal.ts'
 export type Era = 'legacy' | 'modern'
 
 /** Methods that run through the pipeline as calls; everything else the gate answers itself or refuses. */
-export type CallMethod = 'tools/call' | 'resources/read' | 'prompts/get'
+export type CallMethod = 'tools/call' | 'resources/read' | 'prompts/get' | TaskMethod
+
+/** Methods of a host that holds a task of a tool (2026-07-28, extension `io.modelcontextprotocol/tasks`). */
+export type TaskMethod = 'tasks/get' | 'tasks/update' | 'tasks/cancel'
 
 /** Operator's class of a tool. Set by the operator, never by the server: its annotations are untrusted. */
 export type ToolClass = 'read' | 'write' | 'destructive' | 'egress' | 'memory' | 'poll'
@@ -44,7 +47,7 @@ export interface ReceivedCall {
   readonly era: Era
   readonly protocolVersion: string
   readonly method: CallMethod
-  /** Name of the tool or prompt as the host wrote it, or the resource's URI. */
+  /** Name of the tool or prompt as the host wrote it, the resource's URI, or the id of a task. */
   readonly requested: string
   /** Parsed arguments; an empty object when there were none. */
   readonly args: JsonObject
@@ -132,6 +135,16 @@ export interface ResolvedCall extends IdentifiedCall {
   readonly digest: string | undefined
   /** Undefined for resources and prompts, whose parameters the protocol types. */
   readonly schema: ArgumentCheck | undefined
+  /** The task that is polled, answered or stopped; undefined for calls that begin. */
+  readonly task?: TaskCall | undefined
+}
+
+/** A task as the catalogue found it. */
+export interface TaskCall {
+  /** The server's own id. */
+  readonly taskId: string
+  /** Class of its tool: what policy judges. A poll is a read, whatever it polls for. */
+  readonly class: ToolClass
 }
 
 /** Row 5: arguments fit the tool's own pinned schema, strictly. */

@@ -234,11 +234,20 @@ const serverEntry = z.strictObject({
     .default([])
     .describe('Folders that the server is told as its roots. Roots of hosts are never passed on.'),
   clientCapabilities: z
-    .array(z.enum(['elicitation.form', 'elicitation.url', 'sampling', 'sampling.tools', 'sampling.context']))
-    .max(5)
+    .array(
+      z.enum([
+        'elicitation.form',
+        'elicitation.url',
+        'sampling',
+        'sampling.tools',
+        'sampling.context',
+        'tasks',
+      ]),
+    )
+    .max(6)
     .default([])
     .describe(
-      'What this server may ask of a host that declares it, in the middle of a call. Default: nothing. Roots are the ones below `roots`, never those of the host.',
+      'What this server may ask of a host that declares it, in the middle of a call; with `tasks` it may also answer a call by a task that the host polls. Default: nothing. Roots are the ones below `roots`, never those of the host.',
     ),
   approve: z
     .enum(['manual', 'first-use'])

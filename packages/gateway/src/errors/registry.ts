@@ -21,6 +21,7 @@ export const protocolCodes = {
   methodNotFound: -32601,
   invalidParams: -32602,
   headerMismatch: -32020,
+  missingCapability: -32021,
   unsupportedVersion: -32022,
 } as const
 
@@ -196,6 +197,13 @@ export const registry = {
     publicText:
       'the `requestState` is not one of this call, was used up or is too old; call again without it',
     fix: 'nothing to do if it is rare; often: a host that changes calls it repeats, or somebody who tries states',
+    sees: both,
+  },
+  CG_WIRE_CAPABILITY: {
+    status: 400,
+    rpc: protocolCodes.missingCapability,
+    publicText: 'this method needs a client capability that the request does not declare; declare it',
+    fix: 'correct the host: it must declare the capability with each request that uses it',
     sees: both,
   },
 

@@ -1,12 +1,6 @@
 import { isJsonObject, member, type Json, type JsonObject } from '../call/json.ts'
+import { parseExact } from './json-exact.ts'
 import { wireUri } from './naming.ts'
-
-declare global {
-  interface JSON {
-    /** ECMAScript 2026: stringify writes the text as it stands. */
-    rawJSON(text: string): unknown
-  }
-}
 
 /** Types of content that name a resource of the server. */
 const NAMING = new Set(['resource_link', 'resource'])
@@ -18,21 +12,29 @@ const NAMING = new Set(['resource_link', 'resource'])
  */
 export function aggregateResult(server: string, bytes: Uint8Array, value: JsonObject): Buffer | undefined {
   if (!namesResource(value)) return undefined
-  // Numbers keep the text that the server wrote: parse and stringify would change those that no double holds.
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
-  const exact: unknown = JSON.parse(text, (_key, parsed: unknown, context?: { readonly source?: string }) =>
-    typeof parsed === 'number' && context?.source !== undefined && String(parsed) !== context.source
-      ? JSON.rawJSON(context.source)
-      : parsed,
-  )
-  if (!isJsonObject(exact)) return undefined
+  const exact = parseExact(bytes)
+  return exact && Buffer.from(JSON.stringify(prefixed(server, exact)))
+}
+
+/** As aggregateResult, for the state of a task: its result is that of the tool. */
+export function aggregateTask(server: string, bytes: Uint8Array, value: JsonObject): Buffer | undefined {
+  const result = member(value, 'result')
+  if (!isJsonObject(result) || !namesResource(result)) return undefined
+  const exact = parseExact(bytes) ?? {}
+  const inner = member(exact, 'result')
+  return isJsonObject(inner)
+    ? Buffer.from(JSON.stringify({ ...exact, result: prefixed(server, inner) }))
+    : undefined
+}
+
+function prefixed(server: string, exact: JsonObject): JsonObject {
   const changed: Record<string, Json> = { ...exact }
   for (const key of ['content', 'contents', 'messages']) {
     const list = member(exact, key)
     if (Array.isArray(list))
       changed[key] = list.map((item) => aggregateItem(server, item, key === 'contents'))
   }
-  return Buffer.from(JSON.stringify(changed))
+  return changed
 }
 
 function namesResource(value: JsonObject): boolean {

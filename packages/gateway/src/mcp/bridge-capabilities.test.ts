@@ -11,6 +11,7 @@ const ALL: readonly ClientCapability[] = [
   'sampling',
   'sampling.tools',
   'sampling.context',
+  'tasks',
 ]
 
 function allowed(capabilities: JsonObject): ClientCapability[] {
@@ -40,7 +41,7 @@ test('a server is told what host and operator both say, in empty objects, and by
     roots: { listChanged: true },
     sampling: { tools: { secret: 1 }, context: {} },
     elicitation: { form: { applyDefaults: true }, url: {} },
-    extensions: { 'io.modelcontextprotocol/ui': {} },
+    extensions: { 'io.modelcontextprotocol/ui': {}, 'io.modelcontextprotocol/tasks': { secret: 1 } },
     experimental: { x: {} },
   }
   assert.deepEqual(declaredUpstream(host, []), {})
@@ -51,6 +52,7 @@ test('a server is told what host and operator both say, in empty objects, and by
   assert.deepEqual(declaredUpstream(host, ALL), {
     elicitation: { form: {}, url: {} },
     sampling: { context: {}, tools: {} },
+    extensions: { 'io.modelcontextprotocol/tasks': {} },
   })
   assert.deepEqual(declaredUpstream({ elicitation: {} }, ALL), { elicitation: { form: {} } })
   assert.deepEqual(declaredUpstream({}, ALL), {})

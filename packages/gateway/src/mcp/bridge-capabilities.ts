@@ -1,12 +1,24 @@
 import type { InputRequest } from '../call/input.ts'
 import { isJsonObject, member, type JsonObject } from '../call/json.ts'
 
+/** Name of the tasks extension (2026-07-28). */
+const TASKS = 'io.modelcontextprotocol/tasks'
+
+/** Capabilities of a peer that knows tasks and nothing else, as each side declares them. */
+export const TASKS_CAPABILITIES: JsonObject = { extensions: { [TASKS]: {} } }
+
+/** Whether capabilities, of a host or of a server, hold the tasks extension. */
+export function declaresTasks(capabilities: JsonObject): boolean {
+  const extensions = member(capabilities, 'extensions')
+  return isJsonObject(extensions) && has(extensions, TASKS)
+}
+
 /**
- * What a server may ask of a host, as `servers.X.clientCapabilities` names it. Roots are not in the list: what a server is told
+ * What a server may ask of a host, or make of its calls (`tasks`), as `servers.X.clientCapabilities` names it. Roots are not in the list: what a server is told
  * of them is the operator's `servers.X.roots`, never the host's.
  */
 export type ClientCapability =
-  'elicitation.form' | 'elicitation.url' | 'sampling' | 'sampling.tools' | 'sampling.context'
+  'elicitation.form' | 'elicitation.url' | 'sampling' | 'sampling.tools' | 'sampling.context' | 'tasks'
 
 /**
  * What a declaration of client capabilities lets a server ask, in both eras. `elicitation: {}` means forms alone: that is what
@@ -26,12 +38,13 @@ export function allowedRequests(capabilities: JsonObject): ReadonlySet<ClientCap
     if (has(sampling, 'tools')) allowed.add('sampling.tools')
     if (has(sampling, 'context')) allowed.add('sampling.context')
   }
+  if (declaresTasks(capabilities)) allowed.add('tasks')
   return allowed
 }
 
 /**
  * Capabilities that a server is told of: what the host declared and the operator grants, and nothing else that the host said
- * (settings, extensions, roots). The same rights give the same text, so a connection can be kept by it.
+ * (settings, other extensions, roots). The same rights give the same text, so a connection can be kept by it.
  */
 export function declaredUpstream(host: JsonObject, granted: readonly ClientCapability[]): JsonObject {
   const allowed = allowedRequests(host)
@@ -48,6 +61,7 @@ export function declaredUpstream(host: JsonObject, granted: readonly ClientCapab
   return {
     ...(Object.keys(elicitation).length > 0 ? { elicitation } : {}),
     ...(both('sampling') ? { sampling } : {}),
+    ...(both('tasks') ? TASKS_CAPABILITIES : {}),
   }
 }
 

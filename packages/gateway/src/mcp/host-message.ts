@@ -221,7 +221,7 @@ export function spokenBy(message: HostMessage, headers: HostHeaders, agreed?: st
   return { era: 'modern', version: claimed }
 }
 
-/** The member that `Mcp-Name` mirrors: the tool's or prompt's name, or the resource's URI. */
+/** The member that `Mcp-Name` mirrors: the tool's or prompt's name, the resource's URI or the task's id. */
 export function namedTarget(message: HostMessage): string | undefined {
   const key = namedBy(message.method)
   return key === undefined ? undefined : stringMember(message.params, key)

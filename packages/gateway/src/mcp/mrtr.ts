@@ -37,7 +37,7 @@ export function readInputRequired(
   if (requestState !== undefined && !isRequestState(requestState)) {
     return { problem: `the server's state is not a string of at most ${MAX_REQUEST_STATE_BYTES} bytes` }
   }
-  const read = asked === undefined ? { requests: {} } : readRequests(asked, allowed)
+  const read = asked === undefined ? { requests: {} } : readInputRequests(asked, allowed)
   if ('problem' in read) return read
   // Such an answer would be asked for again and again.
   if (Object.keys(read.requests).length === 0 && requestState === undefined) {
@@ -46,7 +46,8 @@ export function readInputRequired(
   return { ...read, requestState }
 }
 
-function readRequests(
+/** Questions by key, each read strictly. @param allowed what was declared to this server */
+export function readInputRequests(
   asked: Json,
   allowed: ReadonlySet<ClientCapability>,
 ): { readonly requests: InputRequests } | Problem {
@@ -70,10 +71,14 @@ function readRequests(
 
 /** Questions for a modern host, as the result that asks them. @param requestState sealed by the gate, never a server's own */
 export function inputRequiredResult(requests: InputRequests, requestState: string): JsonObject {
-  const inputRequests = Object.fromEntries(
+  return { resultType: 'input_required', inputRequests: shownRequests(requests), requestState }
+}
+
+/** Questions as a modern host gets them. */
+export function shownRequests(requests: InputRequests): JsonObject {
+  return Object.fromEntries(
     Object.entries(requests).map(([key, request]) => [key, { ...modernRequest(request) }] as const),
   )
-  return { resultType: 'input_required', inputRequests, requestState }
 }
 
 /** What a modern host sends with the second call. Both undefined: it is a first call. */
@@ -163,7 +168,7 @@ export function urlElicitationsOf(
     return { problem: 'the server asks for visits to URLs and names none' }
   }
   const asked = urls.map((params: Json, i) => [`${i + 1}`, { method: 'elicitation/create', params }] as const)
-  return readRequests(Object.fromEntries(asked), allowed)
+  return readInputRequests(Object.fromEntries(asked), allowed)
 }
 
 function isRequestState(state: Json): state is string {

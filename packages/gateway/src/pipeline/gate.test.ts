@@ -179,6 +179,22 @@ test('a list that is none, and a server that is gone, are refused as failures of
   }
 })
 
+test('an endpoint offers what one of its servers does, by an own member of its capabilities', () => {
+  const servers = [
+    catalogServer('b', [], { capabilities: { prompts: {}, logging: {} } }),
+    catalogServer('a', [], { capabilities: { prompts: {} } }),
+  ]
+  const gate = gateOver(() => true, undefined, { servers })
+  const offering = (server: string | undefined, capability: string): string[] =>
+    gate.serversWith(server, capability).map(({ id }) => id)
+  assert.deepEqual(offering(undefined, 'prompts'), ['a', 'b'])
+  assert.deepEqual(offering(undefined, 'logging'), ['b'])
+  assert.deepEqual(offering('b', 'logging'), ['b'])
+  assert.deepEqual(offering('a', 'logging'), [])
+  assert.deepEqual(offering('nobody', 'prompts'), [])
+  assert.deepEqual(offering(undefined, 'toString'), [])
+})
+
 test('a principal hears a server of which policy gives him something, and of its resources those that he may read', () => {
   verifies('eras.streams')
   const gate = gateOver((name) => name === 'x' || name === 'note://open')

@@ -25,11 +25,16 @@ export interface ToolPlace {
   readonly name: string
 }
 
-/** The methods that list what a server offers beside tools, and the member of the result that holds the list. */
+/** The methods that list what a server offers beside tools, by which capability, and the member of the result that holds it. */
 export const LIST_MEMBERS = {
-  'resources/list': { items: 'resources', kind: 'resource', key: 'uri' },
-  'resources/templates/list': { items: 'resourceTemplates', kind: 'resource', key: 'uriTemplate' },
-  'prompts/list': { items: 'prompts', kind: 'prompt', key: 'name' },
+  'resources/list': { items: 'resources', kind: 'resource', key: 'uri', capability: 'resources' },
+  'resources/templates/list': {
+    items: 'resourceTemplates',
+    kind: 'resource',
+    key: 'uriTemplate',
+    capability: 'resources',
+  },
+  'prompts/list': { items: 'prompts', kind: 'prompt', key: 'name', capability: 'prompts' },
 } as const
 
 export type ListMethod = keyof typeof LIST_MEMBERS
@@ -212,7 +217,10 @@ export function createGate(options: GateOptions) {
       const each = catalog.server(server)
       return each !== undefined && mayKnow(known, each)
     },
-    servers: (): readonly CatalogServer[] => catalog.servers(),
+    /** Servers of an endpoint, undefined for all, that offer a capability of MCP such as `prompts`. */
+    serversWith: (server: string | undefined, capability: string): readonly CatalogServer[] =>
+      serversOf(server).filter(({ capabilities }) => Object.hasOwn(capabilities, capability)),
+    declared: options.declared,
     server: (id: string): CatalogServer | undefined => catalog.server(id),
     /** The host cancelled by message: the call of its own session with this JSON-RPC id. */
     cancel: (session: string, requestId: string | number): boolean => inFlight.cancel(session, requestId),

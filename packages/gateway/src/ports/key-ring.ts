@@ -1,8 +1,9 @@
 /**
  * What is sealed. Each purpose has a key of its own, so nothing sealed for one opens for another.
  * `session`: ids of legacy sessions. `request-state`: what a parked call leaves with a modern host.
+ * `task`: ids of tasks, which open for at least 24 hours.
  */
-export type SealPurpose = 'session' | 'request-state'
+export type SealPurpose = 'session' | 'request-state' | 'task'
 
 /**
  * Longest life of anything sealed, in milliseconds: a key opens what it sealed this long after a newer one took its place.

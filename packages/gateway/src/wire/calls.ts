@@ -4,11 +4,13 @@ import type { InputResponses } from '../call/input.ts'
 import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
 import { META, traceMeta } from '../mcp/era.ts'
-import { aggregateResult } from '../mcp/aggregate-result.ts'
+import { aggregateResult, aggregateTask } from '../mcp/aggregate-result.ts'
+import { declaresTasks } from '../mcp/bridge-capabilities.ts'
 import { namedTarget } from '../mcp/host-message.ts'
 import { encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
 import { readRetry } from '../mcp/mrtr.ts'
 import { completeError, completeResult } from '../mcp/result.ts'
+import { isTaskMethod } from '../mcp/tasks.ts'
 import type { Gate } from '../pipeline/gate.ts'
 import type { Ended } from '../pipeline/runner.ts'
 import { bindingOf, type RequestStates } from '../stages/forward/request-state.ts'
@@ -20,6 +22,8 @@ import type { Replies, Request } from './turn.ts'
 /** Longest name of a tool or prompt and longest URI of a resource, in UTF-16 units: what is recorded must fit a record. */
 const MAX_NAME = 256
 const MAX_URI = 4_096
+/** Longest id of a task that can be one of ours: sealed text of a server, a tool and an id, in UTF-16 units. */
+const MAX_TASK_ID = 8_192
 
 export interface CallsOptions {
   readonly gate: Gate
@@ -29,7 +33,7 @@ export interface CallsOptions {
   readonly now: () => number
 }
 
-/** tools/call, resources/read and prompts/get: what runs through the pipeline. */
+/** tools/call, resources/read, prompts/get and what is done with tasks: what runs through the pipeline. */
 export function createCalls({ gate, replies, questions, states, now }: CallsOptions) {
   const services: LinkServices = {
     questions,
@@ -40,6 +44,8 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
 
   async function called(request: Request, method: CallMethod): Promise<void> {
     const { message, spoken, channel } = request
+    if (isTaskMethod(method) && !declaresTasks(capabilitiesOf(request)))
+      throw new Refusal('CG_WIRE_CAPABILITY', { internal: 'the host did not declare tasks' })
     const link = new CallLink(request, services, {
       capabilities: capabilitiesOf(request),
       logLevel: spoken.era === 'modern' ? stringMember(message.meta, META.logLevel) : undefined,
@@ -70,13 +76,17 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
   function receive(request: Request, method: CallMethod, host: CallLink): ReceivedCall {
     const { message, spoken, caller, id } = request
     const requested = namedTarget(message)
-    const [key, longest] = method === 'resources/read' ? ['uri', MAX_URI] : ['name', MAX_NAME]
+    const [key, longest] = isTaskMethod(method)
+      ? ['taskId', MAX_TASK_ID]
+      : method === 'resources/read'
+        ? ['uri', MAX_URI]
+        : ['name', MAX_NAME]
     if (requested === undefined || requested.length > longest) {
       const what = requested === undefined ? 'is missing' : `is longer than ${longest} characters`
       throw new Refusal('CG_WIRE_PARAMS', { publicText: `\`${key}\` ${what}` })
     }
     // Null is no empty object: what is judged must be what the received bytes say (ARCHITECTURE.md section 5, rule 4).
-    const given = member(message.params, 'arguments')
+    const given = isTaskMethod(method) ? undefined : member(message.params, 'arguments')
     if (given !== undefined && !isJsonObject(given)) {
       throw new Refusal('CG_WIRE_PARAMS', { publicText: '`arguments` is not an object' })
     }
@@ -91,13 +101,15 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
       method,
       requested,
       args: given ?? {},
-      argsBytes: message.argsBytes,
-      exactNumbers: message.exactNumbers,
+      // Nothing that a task is asked with is judged as arguments, so nothing goes on as them.
+      ...(isTaskMethod(method)
+        ? { argsBytes: NO_BYTES, exactNumbers: true }
+        : { argsBytes: message.argsBytes, exactNumbers: message.exactNumbers }),
       meta: traceMeta(message.meta),
       traceId: traceIdOf(message.meta),
       headers: spoken.era === 'modern' ? request.rawHeaders : [],
       host,
-      retry: spoken.era === 'modern' ? retryOf(request) : undefined,
+      retry: spoken.era === 'modern' ? retryOf(request, method) : undefined,
     }
   }
 
@@ -115,7 +127,7 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
       const { target } = call
       const shown =
         request.endpoint.server === undefined && target !== undefined
-          ? (aggregateResult(target.server, bytes, value) ?? bytes)
+          ? ((method === 'tasks/get' ? aggregateTask : aggregateResult)(target.server, bytes, value) ?? bytes)
           : bytes
       return open.channel.reply(
         200,
@@ -133,21 +145,34 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
 
 /** What the host declared: with each request, or when it initialized. */
 export function capabilitiesOf({ message, spoken, agreed }: Request): JsonObject {
-  if (spoken.era === 'legacy') return agreed?.capabilities ?? {}
+  // Extensions came with 2026-07-28: what a legacy host says of them means nothing.
+  if (spoken.era === 'legacy') {
+    const { extensions: _, ...known } = agreed?.capabilities ?? {}
+    return known
+  }
   const declared = member(message.meta, META.clientCapabilities)
   return isJsonObject(declared) ? declared : {}
 }
+
+const NO_BYTES = new Uint8Array(0)
 
 function progressTokenOf(meta: JsonObject): string | number | undefined {
   const token = member(meta, 'progressToken')
   return typeof token === 'string' || typeof token === 'number' ? token : undefined
 }
 
-/** @throws Refusal CG_WIRE_PARAMS for members that are not what MRTR has there */
-function retryOf({ message }: Request): Continuation | undefined {
+/** @throws Refusal CG_WIRE_PARAMS for members that are not what MRTR, or tasks/update, has there */
+function retryOf({ message }: Request, method: CallMethod): Continuation | undefined {
+  if (method === 'tasks/get' || method === 'tasks/cancel') return undefined
   const read = readRetry(message.params)
   if ('problem' in read) throw new Refusal('CG_WIRE_PARAMS', { publicText: read.problem })
   const { inputResponses, requestState } = read
+  if (method === 'tasks/update') {
+    if (inputResponses === undefined)
+      throw new Refusal('CG_WIRE_PARAMS', { publicText: '`inputResponses` is missing' })
+    // A task has no state that its host carries.
+    return { responses: inputResponses, requestState: undefined }
+  }
   if (requestState === undefined && inputResponses === undefined) return undefined
   return { responses: inputResponses, requestState }
 }

@@ -1,4 +1,4 @@
-import { type JsonObject, isJsonObject, stringMember } from '../call/json.ts'
+import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
 import { wireName, wireUri } from '../mcp/naming.ts'
 import { type Gate, type Known, LIST_MEMBERS, type ListMethod, type Page } from '../pipeline/gate.ts'
@@ -17,7 +17,8 @@ export function createLists(
   return async function listed(request: Request, method: ListMethod): Promise<void> {
     const known = await gate.identify(request.caller)
     const { server } = request.endpoint
-    const cursor = stringMember(request.message.params, 'cursor')
+    const cursor = member(request.message.params, 'cursor')
+    if (cursor !== undefined && typeof cursor !== 'string') throw cursorRefused()
     const { items } = LIST_MEMBERS[method]
     const page =
       server === undefined
@@ -35,7 +36,8 @@ export function createLists(
     cursor: string | undefined,
   ): Promise<Page> {
     // Some hosts ask without looking at the capabilities: an empty list keeps them calm.
-    if (!offers(server, method)) return { items: [], nextCursor: undefined }
+    if (gate.serversWith(server, LIST_MEMBERS[method].capability).length === 0)
+      return { items: [], nextCursor: undefined }
     return gate.list({ known, server, capabilities: capabilitiesOf(request) }, method, cursor)
   }
 
@@ -46,20 +48,20 @@ export function createLists(
     method: ListMethod,
     cursor: string | undefined,
   ): Promise<Page> {
-    const asked =
-      cursor === undefined
-        ? gate.servers().map(({ id }): [string, string | undefined] => [id, undefined])
-        : decodeCursor(cursor)
+    const places = cursor === undefined ? undefined : decodeCursor(cursor)
+    const asked = gate
+      .serversWith(undefined, LIST_MEMBERS[method].capability)
+      .filter(({ id }) => places === undefined || places.has(id))
     const pages = await Promise.all(
-      asked
-        .filter(([server]) => offers(server, method))
-        .map(async ([server, at]) => ({
-          server,
-          page: await ofOne(request, known, server, method, at).catch((error: unknown): Page => {
+      asked.map(async ({ id: server }) => ({
+        server,
+        page: await ofOne(request, known, server, method, places?.get(server)).catch(
+          (error: unknown): Page => {
             if (error instanceof Refusal) return { items: [], nextCursor: undefined }
             throw error
-          }),
-        })),
+          },
+        ),
+      })),
     )
     const rest = pages.flatMap(({ server, page }) =>
       page.nextCursor === undefined ? [] : [[server, page.nextCursor] as const],
@@ -68,10 +70,6 @@ export function createLists(
       items: pages.flatMap(({ server, page }) => renamed(server, method, page.items)),
       nextCursor: rest.length === 0 ? undefined : encodeCursor(rest),
     }
-  }
-
-  function offers(server: string, method: ListMethod): boolean {
-    return Object.hasOwn(gate.server(server)?.capabilities ?? {}, `${LIST_MEMBERS[method].kind}s`)
   }
 
   function renamed(server: string, method: ListMethod, items: readonly JsonObject[]): JsonObject[] {
@@ -85,22 +83,30 @@ export function createLists(
   }
 }
 
+function cursorRefused(): Refusal {
+  return new Refusal('CG_WIRE_PARAMS', { publicText: '`cursor` is not one that this endpoint gave' })
+}
+
 function encodeCursor(rest: readonly (readonly [string, string])[]): string {
   return Buffer.from(JSON.stringify(Object.fromEntries(rest))).toString('base64url')
 }
 
-/** @throws Refusal CG_WIRE_PARAMS for a cursor that the gate did not make */
-function decodeCursor(cursor: string): [string, string][] {
-  const refused = new Refusal('CG_WIRE_PARAMS', { publicText: '`cursor` is not one that this endpoint gave' })
-  if (cursor.length > MAX_CURSOR) throw refused
+/**
+ * Cursors of servers by id.
+ * @throws Refusal CG_WIRE_PARAMS for a cursor that the gate did not make
+ */
+function decodeCursor(cursor: string): ReadonlyMap<string, string> {
+  if (cursor.length > MAX_CURSOR) throw cursorRefused()
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
-    if (!isJsonObject(value)) throw refused
-    return Object.entries(value).map(([server, at]) => {
-      if (typeof at !== 'string') throw refused
-      return [server, at]
-    })
+    if (!isJsonObject(value)) throw cursorRefused()
+    return new Map(
+      Object.entries(value).map(([server, at]) => {
+        if (typeof at !== 'string') throw cursorRefused()
+        return [server, at]
+      }),
+    )
   } catch {
-    throw refused
+    throw cursorRefused()
   }
 }

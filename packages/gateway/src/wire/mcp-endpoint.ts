@@ -1,8 +1,8 @@
 import type { Caller, Endpoint } from '../call/call.ts'
 import { Cohort } from '../call/cohort.ts'
 import { type JsonObject, stringMember } from '../call/json.ts'
-
 import { Refusal } from '../call/refusal.ts'
+import { TASKS_CAPABILITIES } from '../mcp/bridge-capabilities.ts'
 import { LEGACY_VERSIONS, META, MODERN_VERSIONS, VERSION_HEADER, eraOf } from '../mcp/era.ts'
 import {
   type HostHeaders,
@@ -59,7 +59,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
   const { gate, now, states } = options
   const scanOptions = hostScanOptions(options.maxRequestBytes)
   const serverInfo = { name: 'callgate', version: options.version }
-  const replies = createReplies({ publicUrl: options.publicUrl, serverInfo, dataOf: versionsFor })
+  const replies = createReplies({ publicUrl: options.publicUrl, serverInfo, dataOf })
   const questions = new Questions()
   const sessions = createHostSessions(options.keys, now)
   const streams = createStreams(gate, replies, now)
@@ -199,8 +199,9 @@ function hasSession(message: HostMessage | HostResponse): boolean {
   return message.method !== 'initialize' && !Object.hasOwn(message.meta, META.protocolVersion)
 }
 
-/** What 2026-07-28 wants in the data of -32022; the version that was asked for only when it could be one. */
-function versionsFor({ message, headers }: RefusedTurn, refusal: Refusal): JsonObject | undefined {
+/** What 2026-07-28 wants in the data of -32021 and -32022; the version that was asked for only when it could be one. */
+function dataOf({ message, headers }: RefusedTurn, refusal: Refusal): JsonObject | undefined {
+  if (refusal.code === 'CG_WIRE_CAPABILITY') return { requiredCapabilities: TASKS_CAPABILITIES }
   if (refusal.code !== 'CG_WIRE_VERSION') return undefined
   const requested = stringMember(message?.meta ?? {}, META.protocolVersion) ?? headers?.protocolVersion
   return {

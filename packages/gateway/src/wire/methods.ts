@@ -2,6 +2,7 @@ import type { JsonObject } from '../call/json.ts'
 import { isJsonObject, member, stringMember } from '../call/json.ts'
 import type { CallMethod, Era } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
+import { TASKS_CAPABILITIES, declaresTasks } from '../mcp/bridge-capabilities.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, MODERN_VERSIONS, eraOf } from '../mcp/era.ts'
 import { isLogLevel } from '../mcp/log-level.ts'
 import { serverOfWireUri } from '../mcp/naming.ts'
@@ -41,6 +42,9 @@ export function createMethods(options: MethodsOptions) {
     'tools/call': { run: (request) => called(request, 'tools/call') },
     'resources/read': { run: (request) => called(request, 'resources/read') },
     'prompts/get': { run: (request) => called(request, 'prompts/get') },
+    'tasks/get': { era: 'modern', run: (request) => called(request, 'tasks/get') },
+    'tasks/update': { era: 'modern', run: (request) => called(request, 'tasks/update') },
+    'tasks/cancel': { era: 'modern', run: (request) => called(request, 'tasks/cancel') },
     'tools/list': {
       async run(request) {
         const known = await gate.identify(request.caller)
@@ -112,7 +116,10 @@ export function createMethods(options: MethodsOptions) {
     await gate.identify(request.caller)
     replies.answer(request, {
       supportedVersions: [...MODERN_VERSIONS, ...LEGACY_VERSIONS],
-      capabilities: offered(request),
+      capabilities: {
+        ...offered(request),
+        ...(offersTasks(request) ? TASKS_CAPABILITIES : {}),
+      },
       serverInfo: options.serverInfo,
     })
   }
@@ -124,10 +131,7 @@ export function createMethods(options: MethodsOptions) {
 
   /** What the servers of an endpoint offer, as far as the gate passes it on. */
   function offered({ endpoint }: Request): JsonObject {
-    const { server } = endpoint
-    const servers = server === undefined ? gate.servers() : [gate.server(server)]
-    const any = (capability: string): boolean =>
-      servers.some((each) => Object.hasOwn(each?.capabilities ?? {}, capability))
+    const any = (capability: string): boolean => gate.serversWith(endpoint.server, capability).length > 0
     return {
       tools: { listChanged: true },
       ...(any('resources') ? { resources: { subscribe: true, listChanged: true } } : {}),
@@ -135,6 +139,13 @@ export function createMethods(options: MethodsOptions) {
       ...(any('completions') ? { completions: {} } : {}),
       ...(any('logging') ? { logging: {} } : {}),
     }
+  }
+
+  /** Whether a server of an endpoint may answer a call by a task, when its host declares that. */
+  function offersTasks({ endpoint }: Request): boolean {
+    return gate
+      .serversWith(endpoint.server, 'extensions')
+      .some(({ id }) => declaresTasks(gate.declared(id, TASKS_CAPABILITIES)))
   }
 
   /** Completion of an argument of a prompt or resource template that the caller may reach. */
@@ -191,16 +202,13 @@ export function createMethods(options: MethodsOptions) {
     if (level === undefined || !isLogLevel(level))
       throw new Refusal('CG_WIRE_PARAMS', { publicText: '`level` is none of RFC 5424' })
     gate.levels.set(known.session.id, level)
-    const { server } = request.endpoint
-    const servers = server === undefined ? gate.servers() : [gate.server(server)]
-    const logging = servers
-      .filter((each) => each !== undefined)
-      .filter((each) => Object.hasOwn(each.capabilities, 'logging'))
     const capabilities = capabilitiesOf(request)
     await Promise.allSettled(
-      logging.map(({ id }) =>
-        gate.ask({ known, server: id, method: 'logging/setLevel', params: { level }, capabilities }),
-      ),
+      gate
+        .serversWith(request.endpoint.server, 'logging')
+        .map(({ id }) =>
+          gate.ask({ known, server: id, method: 'logging/setLevel', params: { level }, capabilities }),
+        ),
     )
     replies.answer(request, {})
   }

@@ -41,11 +41,11 @@ function streamsOver({ mayHear = () => true }: { readonly mayHear?: Gate['mayHea
     server: (id) => (id === 'fix' ? server : undefined),
     declared: (_, host) => host,
   })
-  const gate: Pick<Gate, 'identify' | 'listeners' | 'server' | 'servers' | 'mayHear' | 'mayReach'> = {
+  const gate: Pick<Gate, 'identify' | 'listeners' | 'server' | 'serversWith' | 'mayHear' | 'mayReach'> = {
     identify: () => Promise.resolve({ principal, session }),
     listeners,
     server: (id) => (id === 'fix' ? server : undefined),
-    servers: () => [server],
+    serversWith: (_, capability) => (Object.hasOwn(server.capabilities, capability) ? [server] : []),
     mayHear,
     mayReach: (_, target) => target.name !== 'note://secret',
   }

@@ -23,7 +23,7 @@ interface Standing {
 
 /** Streams that stay open: GET of the legacy era, subscriptions/listen of the modern one, and what is heard on them. */
 export function createStreams(
-  gate: Pick<Gate, 'identify' | 'listeners' | 'mayHear' | 'mayReach' | 'server' | 'servers'>,
+  gate: Pick<Gate, 'identify' | 'listeners' | 'mayHear' | 'mayReach' | 'server' | 'serversWith'>,
   replies: Replies,
   now: () => number,
 ) {
@@ -69,10 +69,11 @@ export function createStreams(
     const filter = member(message.params, 'notifications')
     if (!isJsonObject(filter))
       throw new Refusal('CG_WIRE_PARAMS', { publicText: '`notifications` is not an object' })
+    const offered = (capability: string): boolean => gate.serversWith(endpoint.server, capability).length > 0
     const wishes = {
       tools: filter['toolsListChanged'] === true,
-      prompts: filter['promptsListChanged'] === true && offered(endpoint.server, 'prompts'),
-      resources: filter['resourcesListChanged'] === true && offered(endpoint.server, 'resources'),
+      prompts: filter['promptsListChanged'] === true && offered('prompts'),
+      resources: filter['resourcesListChanged'] === true && offered('resources'),
       logs: false,
     }
     const uris = wantedUris(filter).filter((uri) => reachable(known, endpoint.server, uri) !== undefined)
@@ -173,11 +174,6 @@ export function createStreams(
     const at = only === undefined ? serverOfWireUri(uri) : { server: only, uri }
     if (at === undefined || gate.server(at.server) === undefined) return undefined
     return gate.mayReach(known, { server: at.server, kind: 'resource', name: at.uri }) ? at : undefined
-  }
-
-  function offered(only: string | undefined, capability: string): boolean {
-    const servers = only === undefined ? gate.servers() : [gate.server(only)]
-    return servers.some((server) => Object.hasOwn(server?.capabilities ?? {}, capability))
   }
 
   return { opened, ended, subscribed, watched }

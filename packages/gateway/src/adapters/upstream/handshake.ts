@@ -7,15 +7,19 @@ import type { ConnectContext, Handshake } from './connection.ts'
 /** Longest instructions that are kept, in UTF-16 units; what is longer is left out whole. */
 const MAX_INSTRUCTIONS = 65_536
 
-/** Params of `initialize`: what the host declared and the operator granted, and roots where the operator set some. */
+/**
+ * Params of `initialize`: what the host declared and the operator granted, and roots where the operator set some. Extensions came
+ * with 2026-07-28: the tasks of 2025-11-25 are other ones.
+ */
 export function initializeParams({
   clientInfo,
   capabilities,
   roots,
 }: Pick<ConnectContext, 'clientInfo' | 'capabilities' | 'roots'>): JsonObject {
+  const known = withoutExtensions(capabilities)
   return {
     protocolVersion: LATEST_LEGACY,
-    capabilities: roots === undefined ? capabilities : { ...capabilities, roots: {} },
+    capabilities: roots === undefined ? known : { ...known, roots: {} },
     clientInfo,
   }
 }
@@ -47,7 +51,7 @@ export function readInitialize(answer: Answer, server: string): Handshake {
     era: 'legacy',
     protocolVersion,
     serverInfo: objectOr(member(answer.value, 'serverInfo')),
-    capabilities: objectOr(member(answer.value, 'capabilities')),
+    capabilities: withoutExtensions(objectOr(member(answer.value, 'capabilities'))),
     instructions: instructionsOf(answer.value),
   }
 }
@@ -70,6 +74,11 @@ export function readDiscover(answer: Answer): Handshake | undefined {
 /** The code of an error answer. */
 export function codeOf(answer: Answer): Json {
   return member(answer.value, 'code') ?? null
+}
+
+function withoutExtensions(capabilities: JsonObject): JsonObject {
+  const { extensions: _, ...known } = capabilities
+  return known
 }
 
 function objectOr(value: Json | undefined): JsonObject {

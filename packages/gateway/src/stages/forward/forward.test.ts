@@ -15,6 +15,7 @@ import { memoryKeyRing } from '../../testing/key-ring.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createForwardStage, type ForwardOptions } from './forward.ts'
 import { createRequestStates } from './request-state.ts'
+import { createTaskIds } from './task-ids.ts'
 
 const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({
   ...authorizedCall(change),
@@ -26,6 +27,7 @@ function forwardTo(upstream: Upstream, change: Partial<ForwardOptions> = {}) {
   return createForwardStage({
     upstream,
     states: createRequestStates(memoryKeyRing(), () => 1_800_000_000_000),
+    taskIds: createTaskIds(memoryKeyRing()),
     declared: (_, host) => host,
     roots: () => undefined,
     logLevel: () => undefined,

@@ -23,6 +23,8 @@ import {
 import { askHost } from './ask-host.ts'
 import { bindingOf, type RequestStates } from './request-state.ts'
 import { retryOf, sealable, withoutRoots } from './retry.ts'
+import type { TaskIds } from './task-ids.ts'
+import { forwardTask, taskAnswer } from './tasks.ts'
 
 const CODES: Record<UpstreamFault, ReasonCode> = {
   unavailable: 'CG_UPSTREAM_UNAVAILABLE',
@@ -40,6 +42,7 @@ export const MAX_ROUNDS = 8
 export interface ForwardOptions {
   readonly upstream: Upstream
   readonly states: RequestStates
+  readonly taskIds: TaskIds
   /** Client capabilities that a server is told, of those that a host declared. */
   readonly declared: (server: string, host: JsonObject) => JsonObject
   /** The operator's roots of a server, as file URIs; undefined: none are declared to it. */
@@ -65,9 +68,19 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
       const { capabilities } = reach
       const roots = options.roots(call.target.server)
       try {
+        if (call.task !== undefined) {
+          const send = (method: string, head: JsonObject): Promise<Answer> =>
+            sendTask(call, reach, method, head, signal)
+          // A poll has no intent of its own, and what the gate says by itself must not be the first that is known of it.
+          const intent = (): Promise<void> => options.recordIntent(call)
+          const answer = await forwardTask(call, call.task, { capabilities, roots, send, intent })
+          return { ...call, answer }
+        }
         let retry = call.retry === undefined ? undefined : retryOf(call, { states, roots, capabilities })
         for (let round = 0; ; round++) {
           const answer = await send(call, reach, retry, signal)
+          const task = taskAnswer(call, answer, capabilities, options.taskIds)
+          if (task !== undefined) return { ...call, answer: task }
           const asked = questionsIn(answer, call.era, capabilities)
           if (asked === undefined) return { ...call, answer }
           if (round === MAX_ROUNDS)
@@ -105,6 +118,20 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
         paramHeaders: call.schema?.headers?.of(call.args),
         retry,
       },
+      signal,
+    )
+  }
+
+  function sendTask(
+    call: RecordedCall,
+    host: HostReach,
+    method: string,
+    head: JsonObject,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { target, session, meta } = call
+    return upstream.request(
+      { server: target.server, session: session.id, method, head, argsBytes: undefined, meta, host },
       signal,
     )
   }

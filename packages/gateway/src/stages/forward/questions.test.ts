@@ -10,6 +10,7 @@ import { answerOf, authorizedCall } from '../../testing/calls.ts'
 import { memoryKeyRing } from '../../testing/key-ring.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createRequestStates } from './request-state.ts'
+import { createTaskIds } from './task-ids.ts'
 
 const NOW = 1_800_000_000_000
 const FORM = {
@@ -101,6 +102,7 @@ function forwardTo(script: Script, change: Partial<ForwardOptions> = {}) {
   return createForwardStage({
     upstream: script.upstream,
     states,
+    taskIds: createTaskIds(memoryKeyRing()),
     declared: (_, { roots: _roots, ...host }) => host,
     roots: () => undefined,
     logLevel: () => undefined,

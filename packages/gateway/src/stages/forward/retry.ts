@@ -38,7 +38,8 @@ export function retryOf(
     throw new Refusal('CG_WIRE_PARAMS', { publicText: matched.problem, internal: matched.problem })
   const all = Object.entries({ ...matched.responses, ...own })
   return {
-    inputResponses: responses === undefined && all.length === 0 ? undefined : encode(all),
+    inputResponses:
+      responses === undefined && all.length === 0 ? undefined : Buffer.from(JSON.stringify(resultsOf(all))),
     requestState: state.upstream,
   }
 }
@@ -61,11 +62,22 @@ function unasked(
   responses: JsonObject | undefined,
   allowed: ReadonlySet<ClientCapability>,
 ): Retry | undefined {
-  const answers = Object.entries(responses ?? {}).flatMap(([key, result]): [string, InputResponse][] => {
-    const read = isJsonObject(result) ? readUnasked(result, allowed) : undefined
-    return read === undefined ? [] : [[key, read]]
-  })
-  return answers.length === 0 ? undefined : { inputResponses: encode(answers), requestState: undefined }
+  const answers = unaskedAnswers(responses, allowed)
+  if (Object.keys(answers).length === 0) return undefined
+  return { inputResponses: Buffer.from(JSON.stringify(answers)), requestState: undefined }
+}
+
+/** Answers by key, as far as they read as answers to what a server may ask for. */
+export function unaskedAnswers(
+  responses: JsonObject | undefined,
+  allowed: ReadonlySet<ClientCapability>,
+): JsonObject {
+  return resultsOf(
+    Object.entries(responses ?? {}).flatMap(([key, result]): [string, InputResponse][] => {
+      const read = isJsonObject(result) ? readUnasked(result, allowed) : undefined
+      return read === undefined ? [] : [[key, read]]
+    }),
+  )
 }
 
 function readUnasked(result: JsonObject, allowed: ReadonlySet<ClientCapability>): InputResponse | undefined {
@@ -81,12 +93,12 @@ function readUnasked(result: JsonObject, allowed: ReadonlySet<ClientCapability>)
   return undefined
 }
 
-/** The server chose the keys: `__proto__` is one like any other. */
-function encode(answers: readonly (readonly [string, InputResponse])[]): Buffer {
+/** Answers as a server takes them. It chose the keys: `__proto__` is one like any other. */
+export function resultsOf(answers: readonly (readonly [string, InputResponse])[]): JsonObject {
   const results = answers.flatMap(([key, answer]) =>
     answer.kind === 'result' ? [[key, answer.result] as const] : [],
   )
-  return Buffer.from(JSON.stringify(Object.fromEntries(results)))
+  return Object.fromEntries(results)
 }
 
 /** Questions as they are sealed: what is needed to read their answers, and nothing that a server wrote. */

@@ -1,7 +1,7 @@
 import { keyedHash } from '@callgate/evidence'
-import type { AuthorizedCall, ParsedCall, Principal, Target } from '../../call/call.ts'
+import type { AuthorizedCall, ParsedCall, Principal, Target, TaskCall } from '../../call/call.ts'
 import type { Json } from '../../call/json.ts'
-import { Refusal } from '../../call/refusal.ts'
+import { type Judgement, Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import type { PolicyCall } from './facts.ts'
 import { loadPolicyFiles } from './load.ts'
@@ -88,8 +88,33 @@ export class PolicyHolder {
     return this.#set.mayAllowServer(principal, server, this.#now())
   }
 
+  /**
+   * Decides what is done with a task. The call that made it passed every rule; its arguments are not there to be judged again, so
+   * what is asked is whether the caller may still reach the tool, as lists ask it (docs/design/0004).
+   */
+  #authorizeTask(call: ParsedCall, task: TaskCall): AuthorizedCall {
+    const { principal, target, labels } = call
+    const set = this.#set
+    const allowed = set.mayAllow(principal, { ...target, class: task.class }, labels, this.#now())
+    const judgement: Judgement = {
+      // No single rule decides: the ids of all that could would say more than was asked.
+      decision: {
+        effect: allowed ? 'allow' : 'deny',
+        reason: allowed ? 'rule' : 'no_rule_allows',
+        rules: [],
+        observed: [],
+        errors: [],
+      },
+      facts: {},
+      policy: set.digest,
+    }
+    if (allowed) return { ...call, ...judgement }
+    throw new Refusal('CG_POLICY_NO_ALLOW', { internal: 'no rule allows the tool of the task', judgement })
+  }
+
   /** Decides a call. @throws Refusal with the judgement, when policy does not allow it */
   authorize(call: ParsedCall): AuthorizedCall {
+    if (call.task !== undefined) return this.#authorizeTask(call, call.task)
     const set = this.#set
     const key = this.#macKey
     const conceal = (value: Json): Json => ({
