@@ -59,6 +59,8 @@ const DRAIN_MS = 5_000
 const RECORD_MS = 2_000
 /** A call's deadline before its server is known, and for a server that is not configured. */
 const DEFAULT_DEADLINE_MS = 60_000
+/** Longest wait for a list of a server that the configuration does not know any more. */
+const DEFAULT_LIST_MS = 5_000
 
 /** Processes of `callgate wrap` that may run at once on one state folder. */
 const MAX_NODES = 64
@@ -206,7 +208,9 @@ async function compose(
       catalog: createCatalogStage(catalog, resolver.resolve, ({ requested, principal, caller }) =>
         taskIds.open(requested, principal, caller.endpoint.resource),
       ),
-      schema: createSchemaStage(),
+      schema: createSchemaStage(({ principal, target }) =>
+        policy.mayReach(principal, target, catalog.server(target.server)?.tools.get(target.name)),
+      ),
       policy: createPolicy(policy),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
@@ -234,7 +238,7 @@ async function compose(
     run,
     catalog,
     mayReach: (principal, target, tool) => policy.mayReach(principal, target, tool),
-    mayReachServer: (principal, server) => policy.mayReachServer(principal, server),
+    mayReachServer: (principal, server, kind) => policy.mayReachServer(principal, server, kind),
     found: (servers) => discovery.found(servers),
     lost: (server) => discovery.look(server),
     upstream,
@@ -243,7 +247,7 @@ async function compose(
     listeners,
     levels,
     declared,
-    listTimeoutMs: DEFAULT_DEADLINE_MS,
+    listTimeoutMs: (server) => config.servers[server]?.listTimeoutMs ?? DEFAULT_LIST_MS,
   })
 
   /** Waits until no call is in flight, on a clock that nobody sets. */

@@ -51,7 +51,7 @@ function gateOver(
     run,
     catalog: { server: (id) => servers.find((each) => each.id === id), servers: () => servers },
     mayReach: (_, target) => reachable(target.name),
-    mayReachServer: (_, server) => reachable(server),
+    mayReachServer: (_, server, kind) => reachable(kind === 'tool' ? server : `${server} ${kind}`),
     found,
     lost,
     upstream,
@@ -64,7 +64,7 @@ function gateOver(
     listeners: new Listeners({ upstream, declared: () => ({}), server: () => undefined }),
     levels: new LogLevels(),
     declared: () => ({}),
-    listTimeoutMs: 1_000,
+    listTimeoutMs: () => 1_000,
   })
 }
 
@@ -186,13 +186,34 @@ test('an endpoint offers what one of its servers does, by an own member of its c
   ]
   const gate = gateOver(() => true, undefined, { servers })
   const offering = (server: string | undefined, capability: string): string[] =>
-    gate.serversWith(server, capability).map(({ id }) => id)
+    gate.serversWith(known, server, capability).map(({ id }) => id)
   assert.deepEqual(offering(undefined, 'prompts'), ['a', 'b'])
   assert.deepEqual(offering(undefined, 'logging'), ['b'])
   assert.deepEqual(offering('b', 'logging'), ['b'])
   assert.deepEqual(offering('a', 'logging'), [])
   assert.deepEqual(offering('nobody', 'prompts'), [])
   assert.deepEqual(offering(undefined, 'toString'), [])
+})
+
+test('a server that policy gives a principal nothing of offers him nothing', () => {
+  verifies('play3.allow-lists')
+  const servers = [
+    catalogServer('b', ['x'], { capabilities: { prompts: {}, resources: {}, logging: {} } }),
+    catalogServer('a', ['y'], { capabilities: { prompts: {}, resources: {}, logging: {} } }),
+  ]
+  const offering = (reachable: (name: string) => boolean, capability: string): string[] =>
+    gateOver(reachable, undefined, { servers })
+      .serversWith(known, undefined, capability)
+      .map(({ id }) => id)
+  // Of server `b` the tool `x` alone, of server `a` its prompts alone.
+  const some = (name: string): boolean => ['x', 'a prompt'].includes(name)
+  assert.deepEqual(offering(some, 'prompts'), ['a'])
+  assert.deepEqual(offering(some, 'resources'), [])
+  assert.deepEqual(offering(some, 'logging'), ['a', 'b'])
+  assert.deepEqual(
+    offering((name) => name === 'x', 'logging'),
+    ['b'],
+  )
 })
 
 test('a principal hears a server of which policy gives him something, and of its resources those that he may read', () => {

@@ -45,8 +45,8 @@ export interface GateOptions {
   readonly run: (call: ReceivedCall) => Promise<Ended>
   readonly catalog: Catalog
   readonly mayReach: MayReach
-  /** Whether policy may give a principal any tool of a server of which none is known. */
-  readonly mayReachServer: (principal: Principal, server: string) => boolean
+  /** Whether policy may give a principal anything of a kind on a server, whatever that offers. */
+  readonly mayReachServer: (principal: Principal, server: string, kind: Target['kind']) => boolean
   /** Waits until servers have listed their tools for the first time, have failed to or took too long. */
   readonly found: (servers: readonly string[]) => Promise<void>
   /** Told when a call did not reach its server. */
@@ -58,7 +58,8 @@ export interface GateOptions {
   readonly levels: LogLevels
   /** Client capabilities that a server is told, of those that a host declared. */
   readonly declared: (server: string, host: JsonObject) => JsonObject
-  readonly listTimeoutMs: number
+  /** Longest wait for a server's answer to what is no call, in milliseconds. */
+  readonly listTimeoutMs: (server: string) => number
 }
 
 /** A request of a session that is no call. */
@@ -78,6 +79,13 @@ export interface Page {
   readonly nextCursor: string | undefined
 }
 
+const KINDS: readonly Target['kind'][] = ['tool', 'resource', 'prompt']
+/** What the capabilities of a server are about; the others concern all of it. */
+const KIND_OF: ReadonlyMap<string, Target['kind']> = new Map([
+  ['resources', 'resource'],
+  ['prompts', 'prompt'],
+])
+
 /** What the wire may ask of the gate. */
 export type Gate = ReturnType<typeof createGate>
 
@@ -96,8 +104,21 @@ export function createGate(options: GateOptions) {
 
   /** Whether a principal may know of a server: of its tools where they are known, else by what policy says of it. */
   function mayKnow(known: Known, { id, tools }: CatalogServer): boolean {
-    if (tools.size === 0) return options.mayReachServer(known.principal, id)
+    if (tools.size === 0) return options.mayReachServer(known.principal, id, 'tool')
     return [...tools.values()].some((tool) => mayCall(known, tool))
+  }
+
+  /** Whether policy may give a principal something of a server. Of what it does not, nobody is told, and it is sent nothing. */
+  function mayUse(known: Known, server: CatalogServer, kind?: Target['kind']): boolean {
+    if (kind === undefined) return KINDS.some((each) => mayUse(known, server, each))
+    return kind === 'tool' ? mayKnow(known, server) : options.mayReachServer(known.principal, server.id, kind)
+  }
+
+  function mayHear(known: Known, server: string, uri: string | undefined): boolean {
+    if (uri !== undefined)
+      return mayReach(known.principal, { server, kind: 'resource', name: uri }, undefined)
+    const each = catalog.server(server)
+    return each !== undefined && mayUse(known, each)
   }
 
   /** Tools that a principal may call on an endpoint, in one order, judged as they are taken: what is hidden is refused. */
@@ -157,7 +178,7 @@ export function createGate(options: GateOptions) {
             ask: unreachable,
           },
         },
-        AbortSignal.timeout(options.listTimeoutMs),
+        AbortSignal.timeout(options.listTimeoutMs(server)),
       )
     } catch (error) {
       if (!(error instanceof UpstreamFailed)) throw error
@@ -211,15 +232,13 @@ export function createGate(options: GateOptions) {
     levels: options.levels,
     mayReach: (known: Known, target: Target): boolean => mayReach(known.principal, target, undefined),
     /** Whether a principal may hear a server that speaks by itself, of a resource of its or beside all. */
-    mayHear(known: Known, server: string, uri: string | undefined): boolean {
-      if (uri !== undefined)
-        return mayReach(known.principal, { server, kind: 'resource', name: uri }, undefined)
-      const each = catalog.server(server)
-      return each !== undefined && mayKnow(known, each)
-    },
-    /** Servers of an endpoint, undefined for all, that offer a capability of MCP such as `prompts`. */
-    serversWith: (server: string | undefined, capability: string): readonly CatalogServer[] =>
-      serversOf(server).filter(({ capabilities }) => Object.hasOwn(capabilities, capability)),
+    mayHear,
+    /** Servers of an endpoint, undefined for all, that offer a principal a capability of MCP such as `prompts`. */
+    serversWith: (known: Known, server: string | undefined, capability: string): readonly CatalogServer[] =>
+      serversOf(server).filter(
+        (each) =>
+          Object.hasOwn(each.capabilities, capability) && mayUse(known, each, KIND_OF.get(capability)),
+      ),
     declared: options.declared,
     server: (id: string): CatalogServer | undefined => catalog.server(id),
     /** The host cancelled by message: the call of its own session with this JSON-RPC id. */

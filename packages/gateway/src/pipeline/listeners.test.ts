@@ -39,6 +39,7 @@ function streamOf(change: Partial<Listener> = {}) {
     server: 'a',
     wishes: ALL,
     capabilities: {},
+    mayHear: () => true,
     tell: (method, params, server) => told.push(`${server ?? 'gate'} ${method} ${JSON.stringify(params)}`),
     ...change,
   }
@@ -192,4 +193,17 @@ test('a session watches 1,000 resources, over all servers; one more is refused, 
   assert.equal(listeners.watch('theirs', 'a', 'note://more'), true)
   listeners.unwatch('mine', 'b', 'note://1')
   assert.equal(listeners.watch('mine', 'a', 'note://more'), true)
+})
+
+test('a server that policy does not let a stream hear is not even asked', () => {
+  verifies('eras.streams')
+  const { listeners, heard } = listenersOver()
+  let gives = false
+  const mine = streamOf({ server: undefined, mayHear: () => gives })
+  listeners.open(mine.listener, mine.stop)
+  listeners.touch('mine', 'a')
+  assert.equal(heard.length, 0)
+  gives = true
+  listeners.touch('mine', 'a')
+  assert.equal(heard.length, 1)
 })

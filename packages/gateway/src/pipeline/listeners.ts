@@ -20,6 +20,8 @@ export interface Listener {
   readonly resources?: ReadonlyMap<string, readonly string[]> | undefined
   /** What the host declared. */
   readonly capabilities: JsonObject
+  /** Whether policy lets this stream hear a server: to the others nothing is even opened. */
+  readonly mayHear: (server: string) => boolean
   /** Told each notification with the server's own names; no server: the gate says it. */
   readonly tell: (method: string, params: JsonObject, server: string | undefined) => void
 }
@@ -148,7 +150,7 @@ export class Listeners {
   #hear(stream: Stream, server: string): void {
     const { listener } = stream
     const known = this.#options.server(server)
-    if (known === undefined) return
+    if (known === undefined || !listener.mayHear(server)) return
     const watched = listener.resources ?? this.#watched.get(listener.session)
     const resources = [...(watched?.get(server) ?? [])]
     const heard = new AbortController()

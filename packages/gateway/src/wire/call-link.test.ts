@@ -229,3 +229,15 @@ test('log messages reach a modern host from the severity on that its request nam
     assert.deepEqual(told, levels)
   }
 })
+
+test('a modern host is not given a question that its call cannot wait for', async () => {
+  verifies('bridge.answers')
+  const { link, channel, questions } = linked('modern')
+  const end = new AbortController()
+  const parked = Array.from({ length: 16 }, (_, i) => questions.park(`other ${i}`, 'mine', end.signal))
+  assert.equal(await codeOf(link.ask(ONE, CALL, signal())), 'CG_HOST_UNREACHABLE')
+  assert.deepEqual(channel.sent, [])
+  assert.equal(link.open?.channel, channel, 'the call can still be answered')
+  end.abort()
+  await Promise.allSettled(parked)
+})

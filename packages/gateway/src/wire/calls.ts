@@ -9,6 +9,7 @@ import { declaresTasks } from '../mcp/bridge-capabilities.ts'
 import { namedTarget } from '../mcp/host-message.ts'
 import { encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
 import { readRetry } from '../mcp/mrtr.ts'
+import { isNormalUri } from '../mcp/uri.ts'
 import { completeError, completeResult } from '../mcp/result.ts'
 import { isTaskMethod } from '../mcp/tasks.ts'
 import type { Gate } from '../pipeline/gate.ts'
@@ -85,6 +86,10 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
       const what = requested === undefined ? 'is missing' : `is longer than ${longest} characters`
       throw new Refusal('CG_WIRE_PARAMS', { publicText: `\`${key}\` ${what}` })
     }
+    if (method === 'resources/read' && !isNormalUri(requested))
+      throw new Refusal('CG_WIRE_PARAMS', {
+        publicText: '`uri` has dot segments or encodes what needs no encoding; write it plainly',
+      })
     // Null is no empty object: what is judged must be what the received bytes say (ARCHITECTURE.md section 5, rule 4).
     const given = isTaskMethod(method) ? undefined : member(message.params, 'arguments')
     if (given !== undefined && !isJsonObject(given)) {

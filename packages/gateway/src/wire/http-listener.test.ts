@@ -75,3 +75,36 @@ test('a host that reads slowly gets the whole answer, and one that waits long fo
   }
   assert.ok(read > size)
 })
+
+test('what is no HTTP ends its connection, with a 400 only where no answer is on the way', async (t) => {
+  const heard = async (answer: (exchange: Exchange) => void, requests: number): Promise<string> => {
+    let asked = 0
+    const open = await listening(t, async (exchange) => {
+      asked++
+      answer(exchange)
+    })
+    const socket = await open()
+    let text = ''
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    const port = socket.remotePort
+    while (asked < 1) await sleep(5)
+    for (let i = 1; i < requests; i++) socket.write(`GET /x HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+    while (asked < requests) await sleep(5)
+    socket.write('\x00garbage\r\n\r\n')
+    await once(socket, 'close')
+    return text
+  }
+  const begin = ({ response }: Exchange): void => void response.writeHead(200).write('begun')
+  const heads = (text: string): string[] => text.match(/HTTP\/1\.1 \d+/g) ?? []
+  assert.deepEqual(heads(await heard(begin, 1)), ['HTTP/1.1 200'])
+  let first = true
+  const beginFirst = (exchange: Exchange): void => {
+    if (first) begin(exchange)
+    first = false
+  }
+  assert.deepEqual(heads(await heard(beginFirst, 2)), ['HTTP/1.1 200'])
+  assert.deepEqual(heads(await heard((exchange) => send(exchange, 200, [], Buffer.alloc(0)), 1)), [
+    'HTTP/1.1 200',
+    'HTTP/1.1 400',
+  ])
+})

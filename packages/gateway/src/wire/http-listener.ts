@@ -84,8 +84,9 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const response = answering.get(socket)
-    // Inside an answer that has begun, another one would read as a part of it.
-    const inside = response !== undefined && response.headersSent && !response.writableFinished
+    // Inside an answer that has begun, another one would read as a part of it. One without a socket waits behind such.
+    const begun = response !== undefined && (response.headersSent || response.socket === null)
+    const inside = begun && !response.writableFinished
     if (socket.writable && !inside) socket.write(rawError(error))
     socket.destroy()
   })

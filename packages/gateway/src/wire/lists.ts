@@ -36,7 +36,7 @@ export function createLists(
     cursor: string | undefined,
   ): Promise<Page> {
     // Some hosts ask without looking at the capabilities: an empty list keeps them calm.
-    if (gate.serversWith(server, LIST_MEMBERS[method].capability).length === 0)
+    if (gate.serversWith(known, server, LIST_MEMBERS[method].capability).length === 0)
       return { items: [], nextCursor: undefined }
     return gate.list({ known, server, capabilities: capabilitiesOf(request) }, method, cursor)
   }
@@ -50,7 +50,7 @@ export function createLists(
   ): Promise<Page> {
     const places = cursor === undefined ? undefined : decodeCursor(cursor)
     const asked = gate
-      .serversWith(undefined, LIST_MEMBERS[method].capability)
+      .serversWith(known, undefined, LIST_MEMBERS[method].capability)
       .filter(({ id }) => places === undefined || places.has(id))
     const pages = await Promise.all(
       asked.map(async ({ id: server }) => ({

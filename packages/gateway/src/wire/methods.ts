@@ -1,4 +1,4 @@
-import type { JsonObject } from '../call/json.ts'
+import type { Json, JsonObject } from '../call/json.ts'
 import { isJsonObject, member, stringMember } from '../call/json.ts'
 import type { CallMethod, Era } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
@@ -6,7 +6,8 @@ import { TASKS_CAPABILITIES, declaresTasks } from '../mcp/bridge-capabilities.ts
 import { LATEST_LEGACY, LEGACY_VERSIONS, MODERN_VERSIONS, eraOf } from '../mcp/era.ts'
 import { isLogLevel } from '../mcp/log-level.ts'
 import { serverOfWireUri } from '../mcp/naming.ts'
-import type { Gate } from '../pipeline/gate.ts'
+import { isNormalUri } from '../mcp/uri.ts'
+import type { Gate, Known } from '../pipeline/gate.ts'
 import { capabilitiesOf } from './calls.ts'
 import { SESSION_HEADER, type HostSessions } from './host-sessions.ts'
 import { createLists } from './lists.ts'
@@ -106,19 +107,19 @@ export function createMethods(options: MethodsOptions) {
     )
     const result = {
       protocolVersion,
-      capabilities: offered(request),
+      capabilities: offered(known, request),
       serverInfo: options.serverInfo,
     }
     replies.answer(request, result, [SESSION_HEADER, sealed])
   }
 
   async function discovered(request: Request): Promise<void> {
-    await gate.identify(request.caller)
+    const known = await gate.identify(request.caller)
     replies.answer(request, {
       supportedVersions: [...MODERN_VERSIONS, ...LEGACY_VERSIONS],
       capabilities: {
-        ...offered(request),
-        ...(offersTasks(request) ? TASKS_CAPABILITIES : {}),
+        ...offered(known, request),
+        ...(offersTasks(known, request) ? TASKS_CAPABILITIES : {}),
       },
       serverInfo: options.serverInfo,
     })
@@ -129,9 +130,10 @@ export function createMethods(options: MethodsOptions) {
     replies.answer(request, {})
   }
 
-  /** What the servers of an endpoint offer, as far as the gate passes it on. */
-  function offered({ endpoint }: Request): JsonObject {
-    const any = (capability: string): boolean => gate.serversWith(endpoint.server, capability).length > 0
+  /** What the servers of an endpoint offer a principal, as far as the gate passes it on. */
+  function offered(known: Known, { endpoint }: Request): JsonObject {
+    const any = (capability: string): boolean =>
+      gate.serversWith(known, endpoint.server, capability).length > 0
     return {
       tools: { listChanged: true },
       ...(any('resources') ? { resources: { subscribe: true, listChanged: true } } : {}),
@@ -142,9 +144,9 @@ export function createMethods(options: MethodsOptions) {
   }
 
   /** Whether a server of an endpoint may answer a call by a task, when its host declares that. */
-  function offersTasks({ endpoint }: Request): boolean {
+  function offersTasks(known: Known, { endpoint }: Request): boolean {
     return gate
-      .serversWith(endpoint.server, 'extensions')
+      .serversWith(known, endpoint.server, 'extensions')
       .some(({ id }) => declaresTasks(gate.declared(id, TASKS_CAPABILITIES)))
   }
 
@@ -158,8 +160,6 @@ export function createMethods(options: MethodsOptions) {
     const { server, kind, name } = at
     if (!gate.mayReach(known, { server, kind, name }))
       throw new Refusal('CG_POLICY_NO_ALLOW', { internal: `no rule allows the ${kind} that is completed` })
-    const argument = member(params, 'argument')
-    const context = member(params, 'context')
     const answer = await gate.ask({
       known,
       server,
@@ -167,8 +167,7 @@ export function createMethods(options: MethodsOptions) {
       capabilities: capabilitiesOf(request),
       params: {
         ref: kind === 'prompt' ? { type: 'ref/prompt', name } : { type: 'ref/resource', uri: name },
-        ...(argument === undefined ? {} : { argument }),
-        ...(context === undefined ? {} : { context }),
+        ...completing(params),
       },
     })
     if (answer.kind === 'error')
@@ -182,7 +181,7 @@ export function createMethods(options: MethodsOptions) {
   ): { readonly server: string; readonly kind: 'prompt' | 'resource'; readonly name: string } | undefined {
     const prompt = member(ref, 'type') === 'ref/prompt'
     const name = stringMember(ref, prompt ? 'name' : 'uri')
-    if (name === undefined) return undefined
+    if (name === undefined || (!prompt && !isNormalUri(name))) return undefined
     const kind = prompt ? 'prompt' : 'resource'
     if (endpoint.server !== undefined) return { server: endpoint.server, kind, name }
     if (prompt) {
@@ -205,11 +204,44 @@ export function createMethods(options: MethodsOptions) {
     const capabilities = capabilitiesOf(request)
     await Promise.allSettled(
       gate
-        .serversWith(request.endpoint.server, 'logging')
+        .serversWith(known, request.endpoint.server, 'logging')
         .map(({ id }) =>
           gate.ask({ known, server: id, method: 'logging/setLevel', params: { level }, capabilities }),
         ),
     )
     replies.answer(request, {})
   }
+}
+
+/** Longest text that is completed, and that its context holds, in UTF-16 units; a completion is asked while somebody types. */
+const MAX_COMPLETED = 4_096
+
+/**
+ * What is completed, known members only: it goes to a server without a record of its own, so it is no place for more.
+ * @throws Refusal CG_WIRE_PARAMS
+ */
+function completing(params: JsonObject): JsonObject {
+  const argument = textsOf(member(params, 'argument'), ['name', 'value'])
+  const context = member(params, 'context')
+  const given = isJsonObject(context) ? member(context, 'arguments') : undefined
+  const known = given === undefined ? {} : textsOf(given)
+  if (argument?.['name'] === undefined || argument['value'] === undefined || known === undefined)
+    throw new Refusal('CG_WIRE_PARAMS', {
+      publicText: `\`argument\` needs a name and a value, and the arguments of \`context\` are texts, of at most ${MAX_COMPLETED} characters`,
+    })
+  return { argument, ...(given === undefined ? {} : { context: { arguments: known } }) }
+}
+
+/** Members that are texts; undefined when one is none, or when they are too long. */
+function textsOf(value: Json | undefined, names?: readonly string[]): Record<string, string> | undefined {
+  if (!isJsonObject(value)) return undefined
+  const texts: [string, string][] = []
+  let length = 0
+  for (const [name, text] of Object.entries(value)) {
+    if (names?.includes(name) === false) continue
+    if (typeof text !== 'string') return undefined
+    length += name.length + text.length
+    texts.push([name, text])
+  }
+  return length > MAX_COMPLETED ? undefined : Object.fromEntries(texts)
 }

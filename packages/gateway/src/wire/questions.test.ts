@@ -84,7 +84,7 @@ test('16 calls of one session may wait; the 17th is refused, and other sessions 
   const questions = new Questions()
   const gone = new AbortController()
   const parked = Array.from({ length: 16 }, (_, i) => questions.park(`mine ${i}`, 'mine', gone.signal))
-  assert.equal(await codeOf(questions.park('mine 16', 'mine', gone.signal)), 'CG_HOST_UNREACHABLE')
+  assert.throws(() => questions.park('mine 16', 'mine', gone.signal), { code: 'CG_HOST_UNREACHABLE' })
   parked.push(questions.park('theirs', 'theirs', gone.signal))
   questions.resume('mine 3', 'mine', back)
   parked.push(questions.park('mine 17', 'mine', gone.signal))

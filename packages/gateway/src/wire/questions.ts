@@ -67,21 +67,21 @@ export class Questions {
   }
 
   /**
-   * Lets a call wait until its host comes back to it.
-   * @throws Refusal CG_HOST_UNREACHABLE when the session has too many calls that wait, CG_HOST_SILENT
+   * Lets a call wait until its host comes back to it. A call that cannot wait is told at once, before its host is.
+   * @throws Refusal CG_HOST_UNREACHABLE at once when the session has too many calls that wait, CG_HOST_SILENT
    */
   park(call: string, session: string, signal: AbortSignal): Promise<Resumed> {
     const waiting = [...this.#parked.values()].filter((parked) => parked.session === session).length
     if (waiting >= MAX_PARKED) {
       const internal = `${waiting} calls of the session wait for answers already`
-      return Promise.reject(new Refusal('CG_HOST_UNREACHABLE', { internal }))
+      throw new Refusal('CG_HOST_UNREACHABLE', { internal })
     }
+    if (signal.aborted) throw silent()
     return new Promise((resolve, reject) => {
       const stop = (): void => {
         this.#parked.delete(call)
         reject(silent())
       }
-      if (signal.aborted) return stop()
       signal.addEventListener('abort', stop, { once: true })
       const resume = (resumed: Resumed): void => {
         this.#parked.delete(call)

@@ -45,7 +45,8 @@ function streamsOver({ mayHear = () => true }: { readonly mayHear?: Gate['mayHea
     identify: () => Promise.resolve({ principal, session }),
     listeners,
     server: (id) => (id === 'fix' ? server : undefined),
-    serversWith: (_, capability) => (Object.hasOwn(server.capabilities, capability) ? [server] : []),
+    serversWith: (_known, _server, capability) =>
+      Object.hasOwn(server.capabilities, capability) ? [server] : [],
     mayHear,
     mayReach: (_, target) => target.name !== 'note://secret',
   }

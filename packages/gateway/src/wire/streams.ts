@@ -3,6 +3,7 @@ import { Refusal } from '../call/refusal.ts'
 import { META } from '../mcp/era.ts'
 import { encodeNotification, encodeResult } from '../mcp/jsonrpc.ts'
 import { serverOfWireUri, wireUri } from '../mcp/naming.ts'
+import { isNormalUri } from '../mcp/uri.ts'
 import type { Gate, Known } from '../pipeline/gate.ts'
 import type { Wishes } from '../pipeline/listeners.ts'
 import { capabilitiesOf } from './calls.ts'
@@ -69,7 +70,8 @@ export function createStreams(
     const filter = member(message.params, 'notifications')
     if (!isJsonObject(filter))
       throw new Refusal('CG_WIRE_PARAMS', { publicText: '`notifications` is not an object' })
-    const offered = (capability: string): boolean => gate.serversWith(endpoint.server, capability).length > 0
+    const offered = (capability: string): boolean =>
+      gate.serversWith(known, endpoint.server, capability).length > 0
     const wishes = {
       tools: filter['toolsListChanged'] === true,
       prompts: filter['promptsListChanged'] === true && offered('prompts'),
@@ -150,6 +152,7 @@ export function createStreams(
         wishes,
         resources,
         capabilities,
+        mayHear: (server) => gate.mayHear(known, server, undefined),
         tell: (method, params, server) => {
           if (server === undefined || gate.mayHear(known, server, stringMember(params, 'uri')))
             tell(method, shown(endpoint.server, server, params))
@@ -172,7 +175,7 @@ export function createStreams(
     uri: string,
   ): { server: string; uri: string } | undefined {
     const at = only === undefined ? serverOfWireUri(uri) : { server: only, uri }
-    if (at === undefined || gate.server(at.server) === undefined) return undefined
+    if (at === undefined || !isNormalUri(uri) || gate.server(at.server) === undefined) return undefined
     return gate.mayReach(known, { server: at.server, kind: 'resource', name: at.uri }) ? at : undefined
   }
 

@@ -52,7 +52,7 @@ test('a tool is listed exactly when some call of it could be allowed', () => {
 
 test('a server of which no tool is known counts as reachable exactly when some tool of it could be allowed', () => {
   verifies('hosts.unavailable-named')
-  const knows = (yaml: string): boolean => policy(yaml).mayAllowServer(AGENT, 'crm', NOW)
+  const knows = (yaml: string): boolean => policy(yaml).mayAllowServer(AGENT, 'crm', 'tool', NOW)
   const known = [
     ALLOW_ALL,
     rule('allow', 'tool: "crm.read"'),
@@ -93,6 +93,30 @@ test('a server of which no tool is known counts as reachable exactly when some t
   ]
   for (const yaml of known) assert.equal(knows(yaml), true, yaml)
   for (const yaml of unknown) assert.equal(knows(yaml), false, yaml)
+})
+
+test('of a server something of a kind counts as reachable exactly when some of it could be allowed', () => {
+  verifies('play3.allow-lists')
+  const kinds = (yaml: string): string =>
+    (['tool', 'resource', 'prompt'] as const)
+      .filter((kind) => policy(yaml).mayAllowServer(AGENT, 'crm', kind, NOW))
+      .join(' ')
+  for (const [yaml, expected] of [
+    [ALLOW_ALL, 'tool'],
+    [rule('allow', 'server: crm'), 'tool resource prompt'],
+    [rule('allow', 'class: read'), 'tool resource prompt'],
+    [rule('allow', 'class: write'), 'tool'],
+    [rule('allow', 'server: web'), ''],
+    [rule('allow', 'resource: "note://*"'), 'resource'],
+    [rule('allow', 'prompt: "crm.*"'), 'prompt'],
+    [rule('allow', 'prompt: "web.*"'), ''],
+    [rule('allow', 'method: prompts/get'), 'prompt'],
+    [rule('allow', 'server: crm') + rule('deny', 'resource: "note://*"'), 'tool resource prompt'],
+    [rule('allow', 'server: crm') + rule('deny', 'prompt: "crm.*"'), 'tool resource'],
+    [rule('allow', 'server: crm') + rule('deny', 'class: read'), 'tool'],
+    [rule('allow', 'server: crm, cond: "args.count > 1"'), 'tool prompt'],
+  ] as const)
+    assert.equal(kinds(yaml), expected, yaml)
 })
 
 test('what is hidden is always refused', () => {

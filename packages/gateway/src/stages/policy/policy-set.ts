@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { Target } from '../../call/call.ts'
 import { EvaluationFault, Frame } from './cel-runtime.ts'
 import type { PolicyDocument } from './document.ts'
 import { decide, type PolicyAnswer, type PolicyWorld } from './engine.ts'
@@ -19,10 +20,10 @@ export interface PolicySet {
    */
   mayAllow(caller: PolicyCaller, target: RuleTarget, labels: readonly string[], now: number): boolean
   /**
-   * Whether a caller could be allowed some tool of a server, whatever its tools turn out to be: what rules say of names,
+   * Whether a caller could be allowed something of a kind on a server, whatever it turns out to offer: what rules say of names,
    * classes and labels counts as maybe. False is final, as in mayAllow.
    */
-  mayAllowServer(caller: PolicyCaller, server: string, now: number): boolean
+  mayAllowServer(caller: PolicyCaller, server: string, kind: Target['kind'], now: number): boolean
   /** Takes the tools that are pinned now. A rule that does not fit its tool errs on every call of it. */
   recheck(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] }
 }
@@ -72,11 +73,11 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
       }
       return granted
     },
-    mayAllowServer(caller, server, now) {
+    mayAllowServer(caller, server, kind, now) {
       let granted = false
       for (const rule of rules) {
         if (rule.source.mode === 'observe') continue
-        const answer = answerForServer(rule, caller, server)
+        const answer = answerForServer(rule, caller, server, kind)
         if (rule.source.decision === 'deny') {
           if (answer === true) return false
         } else if (answer !== false && !isExpired(rule, now)) granted = true
@@ -109,20 +110,30 @@ function standingAnswer(
   }
 }
 
-/** What is certain of a rule and all tools of a server before any of them is known: it will apply, or it never will. */
-function answerForServer(rule: Rule, caller: PolicyCaller, server: string): boolean | 'maybe' {
+/** What is certain of a rule and all of a kind on a server before any of it is known: it will apply, or it never will. */
+function answerForServer(
+  rule: Rule,
+  caller: PolicyCaller,
+  server: string,
+  kind: Target['kind'],
+): boolean | 'maybe' {
   const { when } = rule.source
-  if (when.resource !== undefined || when.prompt !== undefined) return false
-  if (when.method !== undefined && !when.method.test(METHOD_OF.tool)) return false
+  const { [kind]: name, ...others } = { tool: when.tool, resource: when.resource, prompt: when.prompt }
+  if (Object.values(others).some((other) => other !== undefined)) return false
+  if (when.method !== undefined && !when.method.test(METHOD_OF[kind])) return false
   if (when.server !== undefined && !when.server.test(server)) return false
-  if (when.tool !== undefined && !when.tool.reaches(`${server}.`)) return false
-  const target = { kind: 'tool', server, name: '', class: 'write' } as const
+  // The URI of a resource names no server.
+  if (name !== undefined && kind !== 'resource' && !name.reaches(`${server}.`)) return false
+  if (kind !== 'tool' && when.class !== undefined && !when.class.test('read')) return false
+  if (kind === 'resource' && rule.reads.has('args')) return false
+  const target = { kind, server, name: '', class: kind === 'tool' ? 'write' : 'read' } as const
   const entry = { rule, condition: rule.condition, broken: undefined }
   const answer = rule.reads.has('tool')
     ? concernsCaller(rule, caller, 'maybe') && 'maybe'
     : standingAnswer(entry, caller, target, [])
-  const some = when.class !== undefined || (when.tool !== undefined && !when.tool.covers(`${server}.`))
-  return answer === true && some ? 'maybe' : answer
+  const ofClass = kind === 'tool' && when.class !== undefined
+  const ofName = name !== undefined && (kind === 'resource' || !name.covers(`${server}.`))
+  return answer === true && (ofClass || ofName) ? 'maybe' : answer
 }
 
 function standingFacts(caller: PolicyCaller, target: RuleTarget, labels: readonly string[]) {

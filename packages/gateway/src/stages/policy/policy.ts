@@ -83,9 +83,9 @@ export class PolicyHolder {
     return this.#set.mayAllow(principal, seen, tool?.labels ?? [], this.#now())
   }
 
-  /** Whether a principal could be allowed a tool of a server, whatever its tools turn out to be. */
-  mayReachServer(principal: Principal, server: string): boolean {
-    return this.#set.mayAllowServer(principal, server, this.#now())
+  /** Whether a principal could be allowed something of a kind on a server, whatever it turns out to offer. */
+  mayReachServer(principal: Principal, server: string, kind: Target['kind']): boolean {
+    return this.#set.mayAllowServer(principal, server, kind, this.#now())
   }
 
   /**

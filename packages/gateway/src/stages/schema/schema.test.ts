@@ -10,9 +10,9 @@ import { createSchemaStage } from './schema.ts'
 const schema = compileSchema({ type: 'object', properties: { text: { type: 'string' } }, required: ['text'] })
 const signal = new AbortController().signal
 
-function refusalOf(change: Partial<ResolvedCall>): Refusal | undefined {
+function refusalOf(change: Partial<ResolvedCall>, mayReach = true): Refusal | undefined {
   try {
-    void createSchemaStage().run(resolvedCall({ schema, ...change }), signal)
+    void createSchemaStage(() => mayReach).run(resolvedCall({ schema, ...change }), signal)
     return undefined
   } catch (error) {
     assert.ok(error instanceof Refusal)
@@ -56,4 +56,33 @@ test('a number that the server would read differently is refused, with a schema 
 test('a check that runs out of steps is refused as that', () => {
   const spent = { validate: () => ({ pointer: '', keyword: 'budget', expected: 'less' }) }
   assert.equal(refusalOf({ schema: spent })?.code, 'CG_SCHEMA_BUDGET')
+})
+
+test('headers that say something else than the arguments are refused, of a modern host alone', () => {
+  verifies('bridge.param-headers')
+  const checked = {
+    validate: () => null,
+    headers: {
+      check: (_: object, received: readonly string[]) =>
+        received.includes('eu') ? undefined : '`Mcp-Param-Region` is missing',
+      of: () => [],
+    },
+  }
+  const refused = refusalOf({ schema: checked, era: 'modern', headers: ['Mcp-Param-Region', 'us'] })
+  assert.equal(refused?.code, 'CG_WIRE_HEADER_MISMATCH')
+  assert.match(refused?.publicText ?? '', /Mcp-Param-Region/)
+  assert.equal(refusalOf({ schema: checked, era: 'modern', headers: ['Mcp-Param-Region', 'eu'] }), undefined)
+  assert.equal(refusalOf({ schema: checked, era: 'legacy', headers: [] }), undefined)
+})
+
+test('who may not call a tool learns nothing of its schema', () => {
+  verifies('play3.allow-lists')
+  for (const args of [{}, { text: 1 }, { text: 'x', more: 1 }]) {
+    const refused = refusalOf({ args }, false)
+    assert.deepEqual([refused?.code, refused?.publicText], ['CG_POLICY_NO_ALLOW', undefined])
+  }
+  // What fits goes on to policy, which says why.
+  assert.equal(refusalOf({ args: { text: 'x' } }, false), undefined)
+  const spent = { validate: () => ({ pointer: '', keyword: 'budget', expected: 'less' }) }
+  assert.equal(refusalOf({ schema: spent }, false)?.code, 'CG_POLICY_NO_ALLOW')
 })
