@@ -38,8 +38,8 @@ test('what is deleted during a walk is left out of it', () => {
 test('what has passed is given free by the small collections, which a Map does not manage', () => {
   const kept = keptAfterPassing(new PassingMap())
   const keptByMap = keptAfterPassing(new Map())
-  assert.ok(kept < 2 ** 22, `${kept} bytes kept`)
-  assert.ok(keptByMap > 2 ** 24, `a Map kept ${keptByMap} bytes: this class is not needed any more`)
+  // Red for a Map in the class's place; and when a Map no longer keeps it all, the class is not needed any more.
+  assert.ok(kept * 3 < keptByMap, `${kept} bytes kept, by a Map ${keptByMap}`)
 })
 
 /** Bytes of heap that are left after 50,000 values of about 1 KiB went through, with small collections alone. */
