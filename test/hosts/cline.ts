@@ -8,7 +8,8 @@ const MODEL = ['openai-compatible', '-k', 'none', '-m', 'mock']
 
 /**
  * Cline CLI: hands its model the whole result of a tool as JSON, so that `isError` is there to be read. Its stdio client
- * gives a server 3 seconds to answer `initialize` and then changes to another framing: a gate that starts slower is lost.
+ * gives a server 3 seconds to answer `initialize`, then starts it once more and cuts messages by `Content-Length`, for 3 seconds
+ * again; a server whose entry has a `timeout` has that long each time.
  */
 export const cline: Host = {
   name: 'Cline',

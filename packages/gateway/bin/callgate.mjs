@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // Starts Callgate under the Node that it brought along. Plain JavaScript: it must run under Node 20.
 import { existsSync } from 'node:fs'
-import { spawn } from 'node:child_process'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -41,6 +40,7 @@ const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.P
 if (typeof process.execve === 'function') {
   process.execve(node, [node, ...args], env)
 } else {
+  const { spawn } = await import('node:child_process')
   const child = spawn(node, args, { stdio: 'inherit', env })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {

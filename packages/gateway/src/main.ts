@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { World } from './cli/world.ts'
@@ -7,6 +7,9 @@ import type { World } from './cli/world.ts'
 // Compiled code is kept inside the installation, never in a folder that others may write to. Where it cannot be kept,
 // starting is slower and nothing else. It must be switched on before the first module that is worth keeping.
 enableCompileCache(fileURLToPath(new URL('../.cache/', import.meta.url)))
+
+/** Milliseconds until a relay keeps what it compiled: the gate works on the first message by then. */
+const KEEP_MS = 100
 
 const { createProgram, runProgram } = await import('./cli/program.ts')
 const manifest: { version: string } = JSON.parse(
@@ -41,6 +44,8 @@ const world: World = {
   async relay({ url, tokenFor, dial, signal }) {
     const { createGateClient } = await import('./adapters/gate/client.ts')
     const { relayStdio } = await import('./wire/stdio-relay.ts')
+    // Node keeps it at the end of a process, and hosts end theirs by a signal.
+    setTimeout(flushCompileCache, KEEP_MS).unref()
     const client = createGateClient({ url, tokenFor, ...(dial === undefined ? {} : { dial }) })
     await relayStdio({
       input: process.stdin,

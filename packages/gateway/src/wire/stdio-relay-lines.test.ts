@@ -3,7 +3,7 @@ import { Readable, Writable } from 'node:stream'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { verifies } from '../testing/verifies.ts'
-import { LineWriter, TOO_LONG, readLines } from './stdio-relay-lines.ts'
+import { MessageWriter, TOO_LONG, readLines } from './stdio-relay-lines.ts'
 
 async function linesOf(chunks: readonly Buffer[], maxBytes = 1_000): Promise<(string | symbol)[]> {
   const found: (string | symbol)[] = []
@@ -60,7 +60,7 @@ test('a reader that does not read holds the writer back, and gets everything in 
       else done()
     },
   })
-  const lines = new LineWriter(slow, () => assert.fail('the reader is there'))
+  const lines = new MessageWriter(slow, () => assert.fail('the reader is there'))
   const big = Buffer.alloc(300 * 1024, 0x2e)
   let written = 0
   const all = [0, 1, 2, 3].map((n) =>
@@ -78,7 +78,7 @@ test('a reader that goes away frees the writer at once, and is told once', async
   verifies('cli.connect')
   let gone = 0
   const stuck = new Writable({ highWaterMark: 1, write: () => undefined })
-  const lines = new LineWriter(stuck, () => gone++)
+  const lines = new MessageWriter(stuck, () => gone++)
   const held = lines.write(Buffer.alloc(300 * 1024))
   await new Promise(setImmediate)
   stuck.destroy(new Error('EPIPE'))

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -16,7 +16,7 @@ export const TOO_LONG: unique symbol = Symbol('line is too long')
  * @param maxBytes longest line; of a longer one nothing is kept, and TOO_LONG is given in its place
  */
 export async function* readLines(
-  input: Readable,
+  input: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Buffer | typeof TOO_LONG, void, undefined> {
   let waiting: Buffer[] = []
@@ -43,8 +43,10 @@ export async function* readLines(
   if (bytes > 0) yield take(Buffer.alloc(0))
 }
 
-/** Writes messages as lines, one after the other, at the pace of who reads them. */
-export class LineWriter {
+/** Writes messages, one after the other, at the pace of who reads them. */
+export class MessageWriter {
+  /** How a message leaves; default: as one line. */
+  cut: (message: Uint8Array) => Buffer = oneLine
   readonly #output: Writable
   /** Settles when what was written last is on its way. */
   #last: Promise<void> = Promise.resolve()
@@ -75,7 +77,7 @@ export class LineWriter {
 
   async #put(message: Uint8Array): Promise<void> {
     if (this.#gone) return
-    this.#output.write(oneLine(message))
+    this.#output.write(this.cut(message))
     if (this.#output.writableLength <= MAX_UNREAD) return
     const ended = new AbortController()
     const end = (): void => ended.abort()

@@ -191,3 +191,155 @@ test('a new session hears again what the host subscribed to, at the level that i
   )
   assert.equal(relay.written.length, 1 + id, 'the host sees the answers to its own requests alone')
 })
+
+/** A host that subscribed to one resource and set a level, and what the gate met after that. */
+async function subscribed(
+  gate: Sessions,
+  answer = gate.answer,
+): Promise<{ relay: TestRelay; after: () => string[] }> {
+  const relay = new TestRelay((sent) => answer(sent))
+  relay.say(INITIALIZE)
+  await relay.until(() => relay.written.length === 1)
+  relay.say(INITIALIZED)
+  await relay.until(() => relay.sentOf('GET').length === 1)
+  relay.say({ jsonrpc: '2.0', id: 'uri', method: 'resources/subscribe', params: { uri: 'note://one' } })
+  relay.say({ jsonrpc: '2.0', id: 'level', method: 'logging/setLevel', params: { level: 'debug' } })
+  await relay.until(() => relay.written.length === 3)
+  const before = relay.sent.length
+  const name = ({ method, body }: SentText): string => (method === 'GET' ? 'GET' : JSON.parse(body).method)
+  return { relay, after: () => relay.sent.slice(before).map(name) }
+}
+
+const AGAIN = ['logging/setLevel', 'resources/subscribe']
+
+test('after a broken stream the same session is asked again, because the gate may be another process that knows its id', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const stream = events()
+  let opened = 0
+  gate.stream = (sent) => (opened++ === 0 ? stream.posted : never(sent))
+  const { relay, after } = await subscribed(gate)
+  stream.end()
+  await relay.until(() => opened === 2)
+  await relay.close()
+  assert.deepEqual(after(), [...AGAIN, 'GET'])
+  assert.deepEqual([gate.initializes, relay.written.length], [1, 3], 'the host notices nothing')
+})
+
+test('a message that comes while the stream is broken goes behind what is asked again, and the stream waits no longer', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const stream = events()
+  let opened = 0
+  gate.stream = (sent) => {
+    if (opened++ === 0) return stream.posted
+    return opened <= 3 ? problem(503, 'the gate stops') : never(sent)
+  }
+  const { relay, after } = await subscribed(gate)
+  stream.end()
+  await relay.until(() => opened === 3)
+  const said = performance.now()
+  const asked = after().length
+  relay.say(list(1), list(2))
+  await relay.until(() => relay.written.length === 5 && opened === 4)
+  assert.ok(performance.now() - said < 800, 'the pause is a second long by now')
+  await relay.close()
+  assert.deepEqual(after().slice(asked, asked + 2), AGAIN)
+  assert.deepEqual(
+    after()
+      .slice(asked + 2)
+      .sort(),
+    ['GET', 'tools/list', 'tools/list'],
+  )
+})
+
+test('a stream that lasted and ended in order is opened at once, and nothing is asked again', async (t) => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const stream = events()
+  let opened = 0
+  gate.stream = (sent) => (opened++ === 0 ? stream.posted : never(sent))
+  const { relay, after } = await subscribed(gate)
+  const { now } = performance
+  t.mock.method(performance, 'now', () => now.call(performance) + 10_000)
+  stream.end()
+  await relay.until(() => opened === 2)
+  await relay.close()
+  assert.deepEqual(after(), ['GET'])
+})
+
+test('a gate that goes away while a session is begun anew loses nothing: the next message begins it', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  let away = false
+  const { relay, after } = await subscribed(gate, (sent) => {
+    if (away && sent.body.includes('setLevel')) throw new Error('connection refused')
+    return gate.answer(sent)
+  })
+  gate.current = 's2'
+  away = true
+  relay.say(list(1))
+  await relay.until(() => relay.written.length === 4)
+  assert.match(relay.lines.at(-1) ?? '', /"id":1.*connection refused/)
+  away = false
+  relay.say(list(2))
+  await relay.until(() => relay.written.length === 5 && after().includes('GET'))
+  await relay.close()
+  assert.deepEqual(relay.written.at(-1)?.['result'], { in: 's2' })
+  const session = relay.sent.filter(({ headers }) => headers['mcp-session-id'] === 's2')
+  assert.deepEqual(
+    session
+      .slice(-5)
+      .map(({ body }) => /"method":"([^"]+)/.exec(body)?.[1] ?? 'GET')
+      .sort(),
+    ['GET', ...AGAIN, 'notifications/initialized', 'tools/list'].sort(),
+  )
+})
+
+test('a gate that is slow to grant it again does not hold up the host', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  let slow = false
+  const { relay } = await subscribed(gate, (sent) =>
+    slow && sent.body.includes('setLevel') ? never(sent) : gate.answer(sent),
+  )
+  gate.current = 's2'
+  slow = true
+  relay.say(list(1))
+  await relay.until(() => relay.written.length === 4)
+  await relay.close()
+  assert.deepEqual(relay.written.at(-1)?.['result'], { in: 's2' })
+})
+
+test('a host that initializes anew asked for nothing yet', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const { relay, after } = await subscribed(gate)
+  relay.say({ ...INITIALIZE, id: 9 })
+  await relay.until(() => relay.written.length === 4)
+  gate.current = 's2'
+  relay.say(list(1))
+  await relay.until(() => relay.written.length === 5)
+  await relay.close()
+  assert.ok(!after().some((method) => AGAIN.includes(method)))
+})
+
+test('no more resources are remembered than the gate lets a session watch', async () => {
+  verifies('cli.connect')
+  const gate = new Sessions()
+  const { relay, after } = await subscribed(gate)
+  for (let from = 0; from < 1_000; from += 200) {
+    for (let id = from; id < from + 200; id++)
+      relay.say({ jsonrpc: '2.0', id, method: 'resources/subscribe', params: { uri: `note://${id}` } })
+    await relay.until(() => relay.written.length === 3 + from + 200)
+  }
+  gate.current = 's2'
+  const asked = after().length
+  relay.say(list(-1))
+  await relay.until(() => relay.written.length === 1_004)
+  await relay.close()
+  const again = after()
+    .slice(asked)
+    .filter((method) => method === 'resources/subscribe')
+  assert.equal(again.length, 1_000)
+})

@@ -13,7 +13,8 @@ import {
   type Sent,
   unanswered,
 } from './stdio-relay-answers.ts'
-import { LineWriter, TOO_LONG, readLines } from './stdio-relay-lines.ts'
+import { frame, readMessages } from './stdio-relay-frames.ts'
+import { MessageWriter, TOO_LONG } from './stdio-relay-lines.ts'
 import { ParamHeaders } from './stdio-relay-params.ts'
 import { LegacySession } from './stdio-relay-session.ts'
 
@@ -77,14 +78,14 @@ export async function relayStdio({
   const open = new Set<Running>()
   const byId = new Map<string, Running>()
   const tasks = new Set<Promise<void>>()
-  const lines = new LineWriter(output, leave)
+  const lines = new MessageWriter(output, leave)
   const session = new LegacySession({ send, write: (message) => lines.write(message), gone: gone.signal })
   const paramHeaders = new ParamHeaders()
 
   signal?.addEventListener('abort', leave, { once: true })
   if (signal?.aborted === true) leave()
   try {
-    for await (const bytes of readLines(input, MAX_LINE_BYTES)) {
+    for await (const bytes of readMessages(input, MAX_LINE_BYTES, () => (lines.cut = frame))) {
       const task = take(bytes).finally(() => tasks.delete(task))
       tasks.add(task)
       // What a host does not read must not pile up here: until it does, nothing more is taken from it.
@@ -168,10 +169,11 @@ export async function relayStdio({
   async function sendOn(line: Line, aborted: AbortSignal): Promise<Posted> {
     const post = (): Promise<Posted> =>
       send({ method: 'POST', headers: headersOf(line), body: line.bytes, signal: aborted })
+    const inSession = line.modern === undefined && line.method !== 'initialize'
+    if (inSession) await session.ready()
     const { id } = session
     const posted = await post()
-    const mayRenew =
-      posted.status === 404 && id !== undefined && line.modern === undefined && line.method !== 'initialize'
+    const mayRenew = posted.status === 404 && id !== undefined && inSession
     if (!mayRenew || !(await session.renew(id))) return posted
     await drain(posted)
     return post()
