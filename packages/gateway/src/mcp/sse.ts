@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { GrowingBytes } from './growing-bytes.ts'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -181,31 +182,6 @@ const LINE_END = Buffer.from('\n')
 function next(bytes: Buffer, byte: number, from: number): number {
   const at = bytes.indexOf(byte, from)
   return at < 0 ? Infinity : at
-}
-
-/** Bytes that grow at the end, each copied a bounded number of times however small the pieces are. */
-class GrowingBytes {
-  #held: Buffer = EMPTY
-  length = 0
-
-  append(bytes: Uint8Array, from: number, to: number): void {
-    const needed = this.length + to - from
-    if (needed > this.#held.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#held.length * 2, 256))
-      this.#held.copy(larger, 0, 0, this.length)
-      this.#held = larger
-    }
-    this.#held.set(bytes.subarray(from, to), this.length)
-    this.length = needed
-  }
-
-  /** Hands the bytes over and starts anew. */
-  take(): Buffer {
-    const taken = this.#held.subarray(0, this.length)
-    this.#held = EMPTY
-    this.length = 0
-    return taken
-  }
 }
 
 /** Fields of one event beside its data. */

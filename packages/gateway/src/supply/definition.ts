@@ -9,13 +9,27 @@ import { hiddenCharacters } from './drift.ts'
 /** Longest reason that is recorded, in UTF-16 units: it holds member names that the server chose, and must fit a record. */
 const MAX_WHY = 500
 
-/** SHA-256 (hex) of a definition in canonical JSON (RFC 8785): what a pin pins. */
+/**
+ * SHA-256 (hex) of a definition in canonical JSON (RFC 8785): what a pin pins. One without a canonical form (1e999, half a
+ * surrogate pair) has a digest too, so that it is told apart and its neighbours are judged as ever; `judge` refuses it.
+ */
 export function definitionDigest(definition: JsonObject): string {
-  return createHash('sha256').update(canonicalize(definition)).digest('hex')
+  const text = canonicalText(definition) ?? `no canonical form\n${JSON.stringify(definition)}`
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function canonicalText(definition: JsonObject): string | undefined {
+  try {
+    return canonicalize(definition)
+  } catch (error) {
+    if (error instanceof TypeError) return undefined
+    throw error
+  }
 }
 
 /** The check of a definition's arguments, or why it cannot be served at all. */
 export function judge(definition: JsonObject): ArgumentCheck | string {
+  if (canonicalText(definition) === undefined) return 'a number or a text in the definition is none'
   const hidden = hiddenCharacters(definition)
   if (hidden.length > 0) return cut(hidden.slice(0, 3).join(', '))
   const schema = member(definition, 'inputSchema')

@@ -78,18 +78,18 @@ test('a host that reads slowly gets the whole answer, and one that waits long fo
 
 test('what is no HTTP ends its connection, with a 400 only where no answer is on the way', async (t) => {
   const heard = async (answer: (exchange: Exchange) => void, requests: number): Promise<string> => {
-    let asked = 0
+    const asked: Exchange[] = []
     const open = await listening(t, async (exchange) => {
-      asked++
+      asked.push(exchange)
       answer(exchange)
     })
     const socket = await open()
     let text = ''
     socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
     const port = socket.remotePort
-    while (asked < 1) await sleep(5)
+    while (asked.length < 1) await sleep(5)
     for (let i = 1; i < requests; i++) socket.write(`GET /x HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
-    while (asked < requests) await sleep(5)
+    while (asked.length < requests) await sleep(5)
     socket.write('\x00garbage\r\n\r\n')
     await once(socket, 'close')
     return text

@@ -5,7 +5,7 @@ import { verifies } from '../../testing/verifies.ts'
 import { isBatch, splitBatch } from './batch.ts'
 
 const split = (text: string): string[] =>
-  splitBatch(Buffer.from(text)).map((part) => Buffer.from(part).toString())
+  Array.from(splitBatch(Buffer.from(text)), (part) => Buffer.from(part).toString())
 
 test('a batch is an array of objects; a banner in brackets is none', () => {
   for (const text of ['[{}]', ' [ {"a":1} ]', '[\n{']) assert.equal(isBatch(Buffer.from(text)), true, text)

@@ -16,11 +16,10 @@ export function isBatch(bytes: Uint8Array): boolean {
 }
 
 /**
- * The elements of a JSON array, as they stand. Nothing is proven: each must pass the scanner by itself, which refuses what this
+ * The elements of a JSON array, as they stand, cut as they are taken. Nothing is proven: each must pass the scanner by itself, which refuses what this
  * cut wrongly because the array was none.
  */
-export function splitBatch(bytes: Uint8Array): Uint8Array[] {
-  const parts: Uint8Array[] = []
+export function* splitBatch(bytes: Uint8Array): Generator<Uint8Array, void, void> {
   const open = skipSpace(bytes, 0, bytes.length)
   let from = open + 1
   let depth = 0
@@ -30,15 +29,14 @@ export function splitBatch(bytes: Uint8Array): Uint8Array[] {
     else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) depth++
     else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth--
     if ((byte === COMMA && depth === 1) || depth === 0) {
-      parts.push(bytes.subarray(from, at))
+      yield bytes.subarray(from, at)
       from = at + 1
       if (depth === 0) break
     }
   }
   // An array that never closes, or text behind it: a part that no scanner takes.
-  if (depth > 0) parts.push(bytes.subarray(open))
-  else if (skipSpace(bytes, from, bytes.length) < bytes.length) parts.push(bytes.subarray(from))
-  return parts
+  if (depth > 0) yield bytes.subarray(open)
+  else if (skipSpace(bytes, from, bytes.length) < bytes.length) yield bytes.subarray(from)
 }
 
 function endOfString(bytes: Uint8Array, from: number): number {

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher, Pool } from 'undici'
+import { GrowingBytes } from '../../mcp/growing-bytes.ts'
 import { SseDecoder, SseFault, type SseEvent } from '../../mcp/sse.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
 import { abortedBy } from './connection.ts'
@@ -58,7 +59,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #headers: IncomingHttpHeaders = {}
   #kind: 'json' | 'stream' | 'other' | undefined
   #sse: SseDecoder | undefined
-  #chunks: Buffer[] = []
+  /** The body while it is one chunk, which goes on as it came. */
+  #only: Buffer | undefined
+  /** The body of several: a small chunk is copied, because its view would keep the whole buffer that it was read into. */
+  readonly #body = new GrowingBytes()
   #received = 0
   #linger: NodeJS.Timeout | undefined
 
@@ -139,7 +143,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#sse === undefined) {
       this.#received += chunk.length
       if (this.#received > this.#request.maxBytes) this.#fail(tooLarge(this.#server, this.#request.maxBytes))
-      else this.#chunks.push(chunk)
+      else this.#hold(chunk)
       return
     }
     try {
@@ -156,8 +160,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     clearTimeout(this.#linger)
     if (this.#settled || this.#kind === undefined) return
-    const [first] = this.#chunks
-    const bytes = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks)
+    const bytes = this.#only ?? this.#body.take()
     this.#resolve(
       this.#kind === 'stream' ? { kind: this.#kind, answered: false } : { kind: this.#kind, bytes },
     )
@@ -166,6 +169,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     clearTimeout(this.#linger)
     this.#fail(connectionFailure(error, this.#server, this.#controller !== undefined))
+  }
+
+  #hold(chunk: Buffer): void {
+    if (this.#received === chunk.length) {
+      this.#only = chunk
+      return
+    }
+    if (this.#only !== undefined) this.#body.append(this.#only, 0, this.#only.length)
+    this.#only = undefined
+    this.#body.append(chunk, 0, chunk.length)
   }
 
   #resolve(body: ExchangeReply['body']): void {
@@ -182,7 +195,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #finish(): void {
     this.#settled = true
-    this.#chunks = []
     this.#request.signal.removeEventListener('abort', this)
   }
 

@@ -34,7 +34,8 @@ export async function getStream(
   reader: StreamReader,
   signal: AbortSignal,
 ): Promise<StreamEnd> {
-  const resumed = lastEventId === '' ? {} : { 'last-event-id': lastEventId }
+  // An id that no header can carry, or that every request would drag along, is no place to go on from.
+  const resumed = /^[\x21-\x7e]{1,1024}$/.test(lastEventId) ? { 'last-event-id': lastEventId } : {}
   const exchange = new Exchange(
     endpoint.streams,
     context.server,

@@ -52,6 +52,7 @@ const behaviours: Record<string, (response: ServerResponse, id: number, answer: 
   'status-500': (response) => response.writeHead(500).end('oops'),
   'status-502': (response) => response.writeHead(502, JSON_TYPE).end('{"error":"gone"}'),
   'status-503': (response) => response.writeHead(503).end(),
+  'status-503-later': (response) => response.writeHead(503, { 'retry-after': '5' }).end(),
   'status-429': (response) => response.writeHead(429).end(),
   'status-401': (response) => response.writeHead(401).end(),
   'error-400': (response) =>
@@ -111,7 +112,8 @@ const refused: readonly (readonly [string, UpstreamFault, RegExp])[] = [
   ['big-headers', 'protocol', /malformed HTTP/],
   ['status-500', 'unknown_fate', /HTTP 500/],
   ['status-502', 'unknown_fate', /HTTP 502/],
-  ['status-503', 'unavailable', /HTTP 503/],
+  ['status-503', 'unknown_fate', /HTTP 503/],
+  ['status-503-later', 'unavailable', /HTTP 503/],
   ['status-429', 'busy', /HTTP 429/],
   ['status-401', 'unavailable', /refuses the gate itself \(HTTP 401\)/],
   ['sse-flood', 'protocol', /more than 5000 unasked messages/],

@@ -179,7 +179,7 @@ class HttpSession implements Connection {
 
   /** 404 to a request with a session id: the session is gone and nothing ran (2025-11-25, session management). */
   #isLost(post: Post): boolean {
-    return post.status === 404 && this.#sessionId !== undefined
+    return post.status === 404 && !post.hasResult && this.#sessionId !== undefined
   }
 
   /** The level is the session's: the server hears of it when a call wants another one than the last. */

@@ -1,3 +1,5 @@
+import { GrowingBytes } from '../../mcp/growing-bytes.ts'
+
 const NEWLINE = 0x0a
 
 /** A line that never ended. */
@@ -16,28 +18,24 @@ export interface LineDecoder {
 
 /** @param maxBytes longest line; one exactly as long passes */
 export function createLineDecoder(maxBytes: number): LineDecoder {
-  let waiting: Buffer[] = []
-  let waitingBytes = 0
+  const waiting = new GrowingBytes()
   return {
     push(chunk, onLine) {
       let from = 0
       for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
         const last = chunk.subarray(from, at)
-        if (waitingBytes + last.length > maxBytes) throw tooLong(maxBytes)
+        if (waiting.length + last.length > maxBytes) throw tooLong(maxBytes)
         from = at + 1
-        if (waitingBytes === 0) onLine(last)
+        if (waiting.length === 0) onLine(last)
         else {
-          const line = Buffer.concat([...waiting, last], waitingBytes + last.length)
-          waiting = []
-          waitingBytes = 0
-          onLine(line)
+          waiting.append(last, 0, last.length)
+          onLine(waiting.take())
         }
       }
       if (from === chunk.length) return
       const rest = chunk.subarray(from)
-      if (waitingBytes + rest.length > maxBytes) throw tooLong(maxBytes)
-      waiting.push(rest)
-      waitingBytes += rest.length
+      if (waiting.length + rest.length > maxBytes) throw tooLong(maxBytes)
+      waiting.append(rest, 0, rest.length)
     },
   }
 }

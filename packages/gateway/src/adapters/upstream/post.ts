@@ -54,6 +54,11 @@ export class Post implements OpenCall, StreamReader {
   #noise: NoiseMeter | undefined
   #onCancel: ((id: number) => void) | undefined
 
+  /** The server has run the request, whatever the status says. */
+  get hasResult(): boolean {
+    return this.#response?.outcome === 'result'
+  }
+
   constructor(
     endpoint: HttpEndpoint,
     context: ConnectContext,
@@ -168,8 +173,10 @@ function withoutAnswer(reply: ExchangeReply, server: string, method: string): Up
     return new UpstreamFailed('unavailable', `server \`${server}\` refuses the gate itself (HTTP ${status})`)
   }
   if (status === 429) return new UpstreamFailed('busy', said)
-  if (status === 503) return new UpstreamFailed('unavailable', said)
-  // 500, 502, 504: something ran, or a proxy lost sight of it.
+  // Proxies say 503 as well when they lost the server after it had the request; one that asks to come later did not send it.
+  if (status === 503 && reply.headers['retry-after'] !== undefined)
+    return new UpstreamFailed('unavailable', said)
+  // 500, 502, 503, 504: something ran, or a proxy lost sight of it.
   if (status >= 500) return new UpstreamFailed('unknown_fate', said)
   if (reply.body.kind === 'stream')
     return new UpstreamFailed('unknown_fate', `${said}: its stream ended early`)

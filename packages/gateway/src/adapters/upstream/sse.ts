@@ -13,6 +13,8 @@ import type { Pipe, PipeEvents } from './pipe.ts'
 const ENDPOINT_MS = 3_000
 /** How long a server may take to accept one message, in milliseconds; the answer comes over the stream. */
 const ACCEPT_MS = 30_000
+/** Longest endpoint that a server may name, in UTF-16 units. */
+const MAX_ENDPOINT = 8_192
 /** Longest reply to a message that is read, in bytes. */
 const MAX_REPLY_BYTES = 65_536
 
@@ -115,6 +117,12 @@ class SsePipe implements Pipe, StreamReader {
   #sameOrigin(text: string): string {
     const { server } = this.#context
     const { url } = this.#endpoint
+    // It goes with every message of the gate.
+    if (text.length > MAX_ENDPOINT)
+      throw new UpstreamFailed(
+        'protocol',
+        `server \`${server}\` names an endpoint longer than ${MAX_ENDPOINT}`,
+      )
     const named = URL.parse(text, url)
     if (named === null || named.origin !== url.origin || named.username !== '' || named.password !== '') {
       throw new UpstreamFailed('protocol', `server \`${server}\` names an endpoint at another origin`)
