@@ -10,7 +10,8 @@ import { type OutcomeRecord, readRecords, verifyLog } from '@callgate/evidence'
 import type { Known } from '../packages/gateway/src/cli/host-profiles.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { connectThrough } from './harness/clients.ts'
-import { ROOT } from './harness/gate.ts'
+import { Fixture, textTool } from './harness/fixtures.ts'
+import { ROOT, TestGate } from './harness/gate.ts'
 import type { Said } from './harness/llm.ts'
 import { claudeCode } from './hosts/claude-code.ts'
 import { cline } from './hosts/cline.ts'
@@ -27,6 +28,7 @@ const SHORT = { seconds: 26, pauseMs: 2_500, flags: ' --token-life 10', lifeS: 1
 const LONG = { seconds: MINUTES * 60, pauseMs: 20_000, flags: '', lifeS: 300 }
 const { seconds, pauseMs, flags, lifeS } = MINUTES > 0 ? LONG : SHORT
 
+const BIN = join(ROOT, 'packages', 'gateway', 'bin', 'callgate.mjs')
 const FILES = join(ROOT, 'examples', 'quickstart', 'files')
 const READ = claudeCode.toolName('fs__read_text_file')
 const welcome = readFileSync(join(FILES, 'welcome.txt'), 'utf8').trim()
@@ -265,4 +267,28 @@ test('mcp-remote before the gate calls a stdio server and an HTTP server, passes
   for (const [index, step] of steps.entries()) {
     assertAnswered(step, answers[index] ?? assert.fail(`no answer ${index}`), records[index])
   }
+})
+
+test('Cline that gave up on a slow first start gets its tools from the second, which it talks to in frames', async (t) => {
+  verifies('cli.connect')
+  if (!installed(t, cline)) return
+  const fixture = new Fixture([textTool('echo')])
+  t.after(() => rmSync(fixture.folder, { recursive: true, force: true }))
+  const own = await TestGate.start({ servers: fixture.yaml('fix') }, t)
+  const { home, llm } = await settle(t, homes, cline, ({ results }) =>
+    results.length === 0
+      ? { tool: cline.toolName('fix__echo'), input: { text: 'hello' } }
+      : { text: 'that is all' },
+  )
+  // The first start answers nothing, as on a machine that is too busy.
+  const started = join(folder, 'cline-started')
+  const slow = `[ -e '${started}' ] || { : > '${started}'; exec sleep 30; }; exec "$@"`
+  const connect = [process.execPath, BIN, 'connect', '--state', own.state]
+  await cline.enter(home, { transport: 'stdio', command: '/bin/sh', args: ['-c', slow, 'sh', ...connect] })
+  const turn = await cline.turn(home, 'call the tool once')
+  assert.equal(turn.code, 0, turn.stderr)
+  assert.ok(existsSync(started), 'the first start was the slow one')
+  const { tools, results } = llm.asked.at(-1) ?? assert.fail('the model was never asked')
+  assert.ok(tools.includes(cline.toolName('fix__echo')), `${tools.join()} ${turn.stderr}`)
+  assert.match(results[0]?.text ?? '', /hello/)
 })
