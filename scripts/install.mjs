@@ -43,8 +43,8 @@ function npmCi(folder, name, options, env) {
     )
     process.exit(1)
   }
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-  const npm = spawnSync('npm', ['ci', ...quiet, ...options], { cwd: folder, stdio: ['ignore', 2, 2], env })
+  const ci = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const npm = spawnSync('npm', [...ci, ...options], { cwd: folder, stdio: ['ignore', 2, 2], env })
   if (npm.error || npm.status !== 0) {
     console.error(
       `${name}: \`npm ci\` in \`${relative(root, folder) || '.'}\` failed (${npm.error?.message ?? `exit ${npm.status}`})\n` +
