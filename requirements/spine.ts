@@ -130,7 +130,8 @@ export const spine = {
   },
   'wire.capabilities': {
     source: 'ARCHITECTURE.md section 2',
-    behaviour: "nothing of the host's declared capabilities is declared upstream",
+    behaviour:
+      "of the host's declared capabilities a server is told those that the operator grants, and nothing by default",
   },
   'wire.host-origin': {
     source: 'CVE-2025-66414, CVE-2025-49596; MCP transports',

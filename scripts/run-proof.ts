@@ -96,7 +96,13 @@ const HOSTS_AND_SERVERS: readonly Proof[] = [
     minutes: 5,
     figure: tests,
   },
-  { name: 'many-tools', command: test('test/many-tools.test.ts'), minutes: 5, figure: tests },
+  {
+    name: 'many-tools',
+    command: test('test/many-tools.test.ts'),
+    env: { CALLGATE_PROOF_MANY_TOOLS: '1' },
+    minutes: 5,
+    figure: tests,
+  },
 ]
 
 /** Proofs by issue number and by name. */

@@ -78,8 +78,8 @@ export function roomOf(file: string): string | undefined {
   const [first = '', second = ''] = inside.split('/')
   if (first === 'stages') return `stages/${second}`
   if (first === 'adapters' && second === 'upstream') return 'adapters/upstream'
-  // main.ts is the bin, compose.ts the composition that it loads when a gate starts: one room.
-  return first === 'compose.ts' ? 'main' : first.replace(/\.ts$/, '')
+  // main.ts is the bin, compose*.ts the composition that it loads when a gate starts: one room.
+  return /^compose(?:-\w+)?(?:\.test)?\.ts$/.test(first) ? 'main' : first.replace(/\.ts$/, '')
 }
 
 /** Rooms that a room may import, itself left out; `any` for main. */

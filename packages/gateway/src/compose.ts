@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { type Duplex, duplexPair } from 'node:stream'
-import { pathToFileURL } from 'node:url'
 import { createApprovals } from './adapters/file/approvals.ts'
 import { openKeyRing } from './adapters/file/key-ring.ts'
 import { EvidenceBusy } from './adapters/file/evidence-errors.ts'
@@ -14,16 +13,15 @@ import { openDevIssuer } from './adapters/keys/dev-issuer.ts'
 import { createKeySource } from './adapters/keys/key-source.ts'
 import { createSessions } from './adapters/memory/sessions.ts'
 import { createUpstream } from './adapters/upstream/index.ts'
-import type { UpstreamOptions } from './adapters/upstream/options.ts'
 import { newCallId } from './call/id.ts'
 import type { JsonObject } from './call/json.ts'
 import { Refusal } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
+import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
-import { declaredUpstream, declaresTasks } from './mcp/bridge-capabilities.ts'
 import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
@@ -151,14 +149,8 @@ async function compose(
   })
   const states = createRequestStates(keyRing, now)
   const taskIds = createTaskIds(keyRing)
-  const declared = (server: string, host: JsonObject): JsonObject => {
-    const { clientCapabilities: granted = [], ...entry } = config.servers[server] ?? {}
-    // Both sides declare an extension. No legacy server is taken to offer one, so no connection of theirs differs by it, and a
-    // shared server is told of nothing.
-    const shared = 'shared' in entry && entry.shared === true
-    const offers = !shared && declaresTasks(catalog.server(server)?.capabilities ?? {})
-    return declaredUpstream(host, offers ? granted : granted.filter((capability) => capability !== 'tasks'))
-  }
+  const declared = (server: string, host: JsonObject): JsonObject =>
+    declaredTo(config.servers[server], catalog.server(server)?.capabilities ?? {}, host)
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
   const policySigns = await signsOf(config.policy.files)
   const policy = await PolicyHolder.open(config.policy.files, macKey)
@@ -344,22 +336,6 @@ async function compose(
       await keys.close()
     },
   }
-}
-
-/** Servers as the adapter takes them: roots as file URIs, and no roots at all where the operator named none. */
-function upstreamServers(config: GatewayConfig): UpstreamOptions['servers'] {
-  return Object.fromEntries(
-    Object.entries(config.servers).map(([id, server]) => {
-      const { roots: _folders, clientCapabilities: _granted, ...own } = server
-      const roots = rootsOf(config, id)
-      return [id, roots === undefined ? own : { ...own, roots }]
-    }),
-  )
-}
-
-function rootsOf({ servers }: GatewayConfig, server: string): readonly string[] | undefined {
-  const roots = servers[server]?.roots ?? []
-  return roots.length === 0 ? undefined : roots.map((root) => pathToFileURL(root).href)
 }
 
 /**

@@ -14,8 +14,8 @@ export function declaresTasks(capabilities: JsonObject): boolean {
 }
 
 /**
- * What a server may ask of a host, or make of its calls (`tasks`), as `servers.X.clientCapabilities` names it. Roots are not in the list: what a server is told
- * of them is the operator's `servers.X.roots`, never the host's.
+ * What a server may ask of a host, or make of its calls (`tasks`), as `servers.X.clientCapabilities` names it. Roots are not in
+ * the list: what a server is told of them is the operator's `servers.X.roots`, never the host's.
  */
 export type ClientCapability =
   'elicitation.form' | 'elicitation.url' | 'sampling' | 'sampling.tools' | 'sampling.context' | 'tasks'

@@ -160,9 +160,9 @@ export class SseDecoder {
       this.#data = value
       return
     }
-    if (this.#dataLines === 2) this.#moreData.append(this.#data, 0, this.#data.length)
-    this.#moreData.append(LINE_END, 0, 1)
-    this.#moreData.append(value, 0, value.length)
+    if (this.#dataLines === 2) this.#moreData.append(this.#data)
+    this.#moreData.append(LINE_END)
+    this.#moreData.append(value)
   }
 
   #dispatch(events: SseEvent[]): void {

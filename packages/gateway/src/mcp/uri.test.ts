@@ -5,7 +5,7 @@ import { verifies } from '../testing/verifies.ts'
 import { isNormalUri } from './uri.ts'
 
 test('a URI that a server would resolve to another text is not normal', () => {
-  verifies('wire.rule-6')
+  verifies('play3.allow-lists')
   for (const uri of [
     'note://open/./secret',
     'note://open/../secret',
@@ -16,6 +16,14 @@ test('a URI that a server would resolve to another text is not normal', () => {
     'note://open/%2e%2E/secret',
     'note://open/%41%5a%61%7A%30%39%2d%5F%7e',
     'pub+note://open/a/../b',
+    'NOTE://open/secret',
+    'note://open/sec\tret',
+    'note://open/sec\nret',
+    ' note://open/secret',
+    'note://open/secret ',
+    'note://open/a\\..\\secret',
+    'note://open/\u0000secret',
+    'no scheme',
   ])
     assert.equal(isNormalUri(uri), false, uri)
   for (const uri of [
@@ -26,6 +34,8 @@ test('a URI that a server would resolve to another text is not normal', () => {
     'urn:example:a',
     'note://open/é?q=1#x',
     'data:,x',
+    'note://Open/Secret',
+    'x-note+1.0://a',
   ])
     assert.equal(isNormalUri(uri), true, uri)
 })

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Refusal } from '../call/refusal.ts'
-import type { Answer } from '../call/call.ts'
 import type { CatalogServer } from '../ports/catalog.ts'
 import { wireName } from '../mcp/naming.ts'
 import { type Upstream, UpstreamFailed } from '../ports/upstream.ts'
@@ -25,7 +24,7 @@ const SERVERS = [
 
 function gateOver(
   reachable: (name: string) => boolean,
-  answer: () => Promise<Answer> = () => assert.fail('not asked'),
+  answer: Upstream['request'] = () => assert.fail('not asked'),
   {
     servers = SERVERS,
     found = () => assert.fail('nobody waits'),
@@ -64,7 +63,7 @@ function gateOver(
     listeners: new Listeners({ upstream, declared: () => ({}), server: () => undefined }),
     levels: new LogLevels(),
     declared: () => ({}),
-    listTimeoutMs: () => 1_000,
+    listTimeoutMs: (server) => (server === 'a' ? 20 : 60_000),
   })
 }
 
@@ -224,4 +223,18 @@ test('a principal hears a server of which policy gives him something, and of its
   assert.equal(gate.mayHear(known, 'nobody', undefined), false)
   assert.equal(gate.mayHear(known, 'b', 'note://open'), true)
   assert.equal(gate.mayHear(known, 'a', 'note://secret'), false)
+})
+
+test('a server that hangs holds a list for as long as its own lists may take', async () => {
+  verifies('hosts.list-deadline')
+  const gate = gateOver(
+    () => true,
+    (_, signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new UpstreamFailed('timeout', 'no answer in time')))
+      }),
+  )
+  await assert.rejects(gate.list({ known, server: 'a', capabilities: {} }, 'prompts/list'), {
+    code: 'CG_UPSTREAM_UNAVAILABLE',
+  })
 })

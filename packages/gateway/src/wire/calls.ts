@@ -88,7 +88,8 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
     }
     if (method === 'resources/read' && !isNormalUri(requested))
       throw new Refusal('CG_WIRE_PARAMS', {
-        publicText: '`uri` has dot segments or encodes what needs no encoding; write it plainly',
+        publicText:
+          '`uri` is not in normal form: no dot segments, no needless encoding, no spaces or backslashes, a scheme in lower case',
       })
     // Null is no empty object: what is judged must be what the received bytes say (ARCHITECTURE.md section 5, rule 4).
     const given = isTaskMethod(method) ? undefined : member(message.params, 'arguments')

@@ -3,13 +3,18 @@ import { once } from 'node:events'
 import { type AddressInfo, type Socket, connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Exchange, createListener, send } from './http-listener.ts'
+import { verifies } from '../testing/verifies.ts'
+import { type Exchange, createListener, readBody, send } from './http-listener.ts'
 
 /** What a host may let pass without reading: requestTimeoutMs and a second. */
 const PATIENCE_MS = 1_100
 
 /** @returns a way to open a socket to it that has asked once */
-async function listening(t: TestContext, serve: (exchange: Exchange) => Promise<void>) {
+async function listening(
+  t: TestContext,
+  serve: (exchange: Exchange) => Promise<void>,
+  requestTimeoutMs = 100,
+) {
   const hosts = new Set<string>()
   const server = createListener(
     {
@@ -17,7 +22,7 @@ async function listening(t: TestContext, serve: (exchange: Exchange) => Promise<
       port: 0,
       maxConnections: 10,
       headersTimeoutMs: 100,
-      requestTimeoutMs: 100,
+      requestTimeoutMs,
       idleTimeoutMs: 5_000,
       maxHeaderBytes: 16_384,
       maxRequestBytes: 1_024,
@@ -107,4 +112,38 @@ test('what is no HTTP ends its connection, with a 400 only where no answer is on
     'HTTP/1.1 200',
     'HTTP/1.1 400',
   ])
+})
+
+test('a body in one-byte chunks holds no more than a few times its bytes, and nobody had to say who he is', async (t) => {
+  verifies('spine.bombs')
+  const mib = 1_048_576
+  const held = (): number => process.memoryUsage().heapUsed + process.memoryUsage().external
+  let begun = false
+  const body = Promise.withResolvers<Buffer>()
+  const open = await listening(
+    t,
+    async (exchange) => {
+      if (exchange.request.method === 'GET') return
+      begun = true
+      readBody(exchange, mib).then(body.resolve, body.reject)
+    },
+    20_000,
+  )
+  const { remotePort } = await open()
+  const socket = connect(remotePort ?? 0, '127.0.0.1')
+  t.after(() => socket.destroy())
+  await once(socket, 'connect')
+  const before = held()
+  socket.write(
+    `POST /x HTTP/1.1\r\nHost: 127.0.0.1:${remotePort}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  )
+  const count = 300_000
+  for (let i = 0; i < count / 10_000; i++) socket.write('1\r\nx\r\n'.repeat(10_000))
+  while (socket.writableLength > 0) await sleep(5)
+  await sleep(500)
+  const grown = held() - before
+  assert.equal(begun, true)
+  socket.write('0\r\n\r\n')
+  assert.equal((await body.promise).length, count)
+  assert.ok(grown < 20 * mib, `${Math.round(grown / mib)} MiB`)
 })

@@ -1,6 +1,7 @@
 import { type IncomingMessage, STATUS_CODES, type Server, type ServerResponse, createServer } from 'node:http'
 import { BlockList, type Socket, isIP } from 'node:net'
 import { Refusal } from '../call/refusal.ts'
+import { GrowingBytes } from '../mcp/growing-bytes.ts'
 import { HYGIENE } from './headers.ts'
 
 /** Bounds and names of a listener; defaults stand in config/. */
@@ -147,20 +148,16 @@ export async function readBody({ request, response }: Exchange, maxBytes: number
   if (declared > maxBytes) throw tooLarge(maxBytes)
   if (headers.expect !== undefined) response.writeContinue()
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
+    const body = new GrowingBytes()
     request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > maxBytes) {
+      if (body.length + chunk.length > maxBytes) {
         request.pause()
         reject(tooLarge(maxBytes))
         return
       }
-      chunks.push(chunk)
+      body.append(chunk)
     })
-    request.on('end', () =>
-      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
-    )
+    request.on('end', () => resolve(body.take()))
     request.on('error', () => reject(new Refusal('CG_WIRE_TIMEOUT', { internal: 'the body did not arrive' })))
     request.on('close', () => {
       if (!request.complete) reject(new Refusal('CG_WIRE_TIMEOUT', { internal: 'the body did not arrive' }))

@@ -1,3 +1,4 @@
+import { GrowingBytes } from '../mcp/growing-bytes.ts'
 import { TOO_LONG, readLines } from './stdio-relay-lines.ts'
 
 /** What a host begins with that cuts its messages by length; no JSON text begins so. */
@@ -50,8 +51,7 @@ async function* readFrames(
   input: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Buffer | typeof TOO_LONG, void, undefined> {
-  let waiting: Uint8Array[] = []
-  let bytes = 0
+  const waiting = new GrowingBytes()
   /** Bytes of the frame that has begun. */
   let wanted = 0
   /** Bytes that are still to come of a message that is too long. */
@@ -59,10 +59,9 @@ async function* readFrames(
   for await (const chunk of input) {
     const fresh = chunk.subarray(dropped)
     dropped -= chunk.length - fresh.length
-    waiting.push(fresh)
-    bytes += fresh.length
-    if (bytes < wanted) continue
-    let rest = Buffer.concat(waiting)
+    waiting.append(fresh)
+    if (waiting.length < wanted) continue
+    let rest = waiting.take()
     for (;;) {
       wanted = 0
       const head = rest.subarray(0, MAX_HEADER_BYTES).indexOf(BLANK_LINE)
@@ -78,8 +77,7 @@ async function* readFrames(
       else yield rest.subarray(from, wanted)
       rest = rest.subarray(wanted)
     }
-    waiting = [rest]
-    bytes = rest.length
+    waiting.append(rest)
   }
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { GrowingBytes } from '../mcp/growing-bytes.ts'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -19,13 +20,14 @@ export async function* readLines(
   input: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Buffer | typeof TOO_LONG, void, undefined> {
-  let waiting: Buffer[] = []
+  const waiting = new GrowingBytes()
   let bytes = 0
   const take = (last: Buffer): Buffer | typeof TOO_LONG => {
-    const whole = bytes + last.length > maxBytes ? TOO_LONG : Buffer.concat([...waiting, last])
-    waiting = []
+    const isTooLong = bytes + last.length > maxBytes
     bytes = 0
-    return whole
+    if (!isTooLong) waiting.append(last)
+    const whole = waiting.take()
+    return isTooLong ? TOO_LONG : whole
   }
   for await (const chunk of input) {
     const buffer = Buffer.from(chunk)
@@ -37,8 +39,8 @@ export async function* readLines(
     }
     const rest = buffer.subarray(from)
     bytes += rest.length
-    if (bytes > maxBytes) waiting = []
-    else if (rest.length > 0) waiting.push(rest)
+    if (bytes > maxBytes) waiting.take()
+    else if (rest.length > 0) waiting.append(rest)
   }
   if (bytes > 0) yield take(Buffer.alloc(0))
 }

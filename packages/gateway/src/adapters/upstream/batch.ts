@@ -16,8 +16,8 @@ export function isBatch(bytes: Uint8Array): boolean {
 }
 
 /**
- * The elements of a JSON array, as they stand, cut as they are taken. Nothing is proven: each must pass the scanner by itself, which refuses what this
- * cut wrongly because the array was none.
+ * The elements of a JSON array, as they stand, cut as they are taken. Nothing is proven: each must pass the scanner by itself,
+ * which refuses what this cut wrongly because the array was none.
  */
 export function* splitBatch(bytes: Uint8Array): Generator<Uint8Array, void, void> {
   const open = skipSpace(bytes, 0, bytes.length)

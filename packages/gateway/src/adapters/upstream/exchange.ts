@@ -59,11 +59,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #headers: IncomingHttpHeaders = {}
   #kind: 'json' | 'stream' | 'other' | undefined
   #sse: SseDecoder | undefined
-  /** The body while it is one chunk, which goes on as it came. */
-  #only: Buffer | undefined
-  /** The body of several: a small chunk is copied, because its view would keep the whole buffer that it was read into. */
   readonly #body = new GrowingBytes()
-  #received = 0
   #linger: NodeJS.Timeout | undefined
 
   constructor(pool: Pool, server: string, request: ExchangeRequest, reader: StreamReader) {
@@ -141,9 +137,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#settled || this.#kind === undefined) return
     if (this.#sse === undefined) {
-      this.#received += chunk.length
-      if (this.#received > this.#request.maxBytes) this.#fail(tooLarge(this.#server, this.#request.maxBytes))
-      else this.#hold(chunk)
+      const { maxBytes } = this.#request
+      if (this.#body.length + chunk.length > maxBytes) this.#fail(tooLarge(this.#server, maxBytes))
+      else this.#body.append(chunk)
       return
     }
     try {
@@ -160,25 +156,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     clearTimeout(this.#linger)
     if (this.#settled || this.#kind === undefined) return
-    const bytes = this.#only ?? this.#body.take()
     this.#resolve(
-      this.#kind === 'stream' ? { kind: this.#kind, answered: false } : { kind: this.#kind, bytes },
+      this.#kind === 'stream'
+        ? { kind: this.#kind, answered: false }
+        : { kind: this.#kind, bytes: this.#body.take() },
     )
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     clearTimeout(this.#linger)
     this.#fail(connectionFailure(error, this.#server, this.#controller !== undefined))
-  }
-
-  #hold(chunk: Buffer): void {
-    if (this.#received === chunk.length) {
-      this.#only = chunk
-      return
-    }
-    if (this.#only !== undefined) this.#body.append(this.#only, 0, this.#only.length)
-    this.#only = undefined
-    this.#body.append(chunk, 0, chunk.length)
   }
 
   #resolve(body: ExchangeReply['body']): void {
@@ -195,6 +182,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #finish(): void {
     this.#settled = true
+    this.#body.take()
     this.#request.signal.removeEventListener('abort', this)
   }
 

@@ -125,3 +125,106 @@ test('a batch is cut no further than it is read', () => {
   assert.equal(first?.length, 2)
   assert.ok(held() - before < 10 * MIB)
 })
+
+/** A server of which every GET is a stream that `say` writes, and the requests that it got. */
+async function streaming(t: TestContext, say: (socket: Socket) => void) {
+  const requests: string[] = []
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.on('data', (chunk) => {
+      const text = chunk.toString('latin1')
+      requests.push(text)
+      if (text.startsWith('GET')) {
+        socket.write('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n')
+        say(socket)
+      } else if (text.startsWith('POST /mcp')) {
+        socket.end('HTTP/1.1 405 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
+      }
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const upstream = createUpstream({
+    servers: {
+      s: { transport: 'http', era: 'legacy', network: ['127.0.0.0/8'], url: `http://127.0.0.1:${port}/mcp` },
+    },
+  })
+  t.after(async () => {
+    await upstream.close()
+    server.close()
+  })
+  return { upstream, requests }
+}
+
+test('an HTTP+SSE server that names an endpoint of more than 8,192 characters is refused, one just as long is used', async (t) => {
+  verifies('call.fail-closed')
+  for (const [length, used] of [
+    [8_192, true],
+    [8_193, false],
+  ] as const) {
+    const { upstream, requests } = await streaming(t, (socket) => {
+      socket.write(`event: endpoint\ndata: /${'p'.repeat(length - 1)}\n\n`)
+    })
+    await callTool(upstream, 's', 'x', { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
+    assert.equal(
+      requests.some((text) => text.startsWith('POST /ppp')),
+      used,
+    )
+  }
+})
+
+test('an event id that no header can carry, or that is too long for one, is no place to go on from', async (t) => {
+  verifies('call.fail-closed')
+  const sent: string[] = []
+  const ids = ['\u20ac1', 'x'.repeat(1_025), 'e1', 'e2']
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.on('data', (chunk) => {
+      const text = chunk.toString('latin1')
+      if (text.startsWith('GET')) {
+        sent.push(/last-event-id: (\S+)/i.exec(text)?.[1] ?? '')
+        const id = ids[sent.length - 1]
+        const event =
+          id === undefined
+            ? ''
+            : `retry: 1\nid: ${id}\ndata: {"jsonrpc":"2.0","method":"notifications/x"}\n\n`
+        socket.write('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n')
+        if (id === undefined) socket.write(':\n\n')
+        else socket.end(event)
+        return
+      }
+      const body = text.slice(text.indexOf('\r\n\r\n') + 4)
+      const message: { id?: number; method?: string } = body === '' ? {} : JSON.parse(body)
+      const result = { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: {} }
+      if (message.method === 'initialize')
+        json(socket, { jsonrpc: '2.0', id: message.id, result }, '200 OK', 'mcp-session-id: abc\r\n')
+      else json(socket, {}, '202 Accepted')
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const upstream = createUpstream({
+    servers: {
+      s: { transport: 'http', era: 'legacy', network: ['127.0.0.0/8'], url: `http://127.0.0.1:${port}/mcp` },
+    },
+  })
+  t.after(async () => {
+    await upstream.close()
+    server.close()
+  })
+  const stop = new AbortController()
+  const wish = {
+    server: 's',
+    session: 'one',
+    capabilities: {},
+    resources: [],
+    onNotification: () => undefined,
+  }
+  const heard = upstream.listen(wish, stop.signal).catch(() => undefined)
+  for (let i = 0; i < 400 && sent.length < 5; i++) await sleep(20)
+  stop.abort()
+  await heard
+  assert.deepEqual(sent.slice(0, 5), ['', '', '', 'e1', 'e2'])
+})

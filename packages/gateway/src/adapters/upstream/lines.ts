@@ -28,14 +28,14 @@ export function createLineDecoder(maxBytes: number): LineDecoder {
         from = at + 1
         if (waiting.length === 0) onLine(last)
         else {
-          waiting.append(last, 0, last.length)
+          waiting.append(last)
           onLine(waiting.take())
         }
       }
       if (from === chunk.length) return
       const rest = chunk.subarray(from)
       if (waiting.length + rest.length > maxBytes) throw tooLong(maxBytes)
-      waiting.append(rest, 0, rest.length)
+      waiting.append(rest)
     },
   }
 }
