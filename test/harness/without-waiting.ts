@@ -2,19 +2,22 @@
 // CALLGATE_TEST_BREAK is `outcome` (answers before the record is durable) or `intent` (forwards before it is).
 import { registerHooks } from 'node:module'
 
+/** Later, as on a slow disk: the page cache, which kill -9 leaves alone, mostly has a record before anybody has its effect. */
+const onSlowDisk = (record: string): string =>
+  `setTimeout(() => void log.append(${record}).catch(() => undefined), 50)`
+
 const BREAKS: Readonly<
   Record<string, { readonly file: string; readonly sound: string; readonly broken: string }>
 > = {
   outcome: {
     file: '/src/pipeline/runner.ts',
     sound: 'await log.append(await records.outcome(call, outcome, now()))',
-    broken: 'void log.append(await records.outcome(call, outcome, now())).catch(() => undefined)',
+    broken: `const late = await records.outcome(call, outcome, now()); ${onSlowDisk('late')}`,
   },
   intent: {
     file: '/src/stages/record/record.ts',
     sound: 'await log.append(intent)',
-    // Later, as on a slow disk: the page cache, which kill -9 leaves alone, mostly has it before the server has the call.
-    broken: 'setTimeout(() => void log.append(intent).catch(() => undefined), 50)',
+    broken: onSlowDisk('intent'),
   },
 }
 
