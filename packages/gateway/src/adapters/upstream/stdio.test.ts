@@ -27,6 +27,9 @@ const upstream = createUpstream({
     all: { transport: 'stdio', command: [process.execPath, entry('everything')], shared: true },
     modern: { transport: 'stdio', command: [process.execPath, modern, 'reject'] },
     late: { transport: 'stdio', command: [process.execPath, modern, 'reject', '500'] },
+    'late-dual': { transport: 'stdio', command: [process.execPath, modern, 'serve', '500'] },
+    'probe-last': { ...hostile('answers-probe-last'), era: 'auto' },
+    'silent-to-probe': { ...hostile('silent-to-probe'), era: 'auto' },
     'pinned-modern': { ...hostile('well'), era: 'modern' },
     'dual-legacy': { transport: 'stdio', command: [process.execPath, modern, 'serve'], era: 'legacy' },
   },
@@ -175,5 +178,13 @@ test('the tools that a session sees are reported once its own connection is made
 })
 
 test('a modern server that is slow to start is found although the probe met silence', async () => {
-  assert.equal((await upstream.describe('late', patience())).era, 'modern')
+  for (const server of ['late', 'late-dual']) {
+    assert.equal((await upstream.describe(server, patience())).era, 'modern', server)
+    assert.equal(textOf(await callTool(upstream, server, 'echo', { args: { message: 'hi' } })), 'hi')
+  }
+})
+
+test('a server of both eras that answers `initialize` first is modern, and one that never answers the probe is not', async () => {
+  assert.equal((await upstream.describe('probe-last', patience())).era, 'modern')
+  assert.equal((await upstream.describe('silent-to-probe', patience())).era, 'legacy')
 })

@@ -154,8 +154,11 @@ async function greet(
   const late = modern.then((handshake) => handshake ?? legacy)
   try {
     const first = await Promise.any([late, legacy]).catch(() => legacy)
-    // Both answers may lie in one read: a server that answers the question is modern, whichever answer was taken first.
-    return (await Promise.race([modern, endOfTurn()])) ?? first
+    if (first.era === 'modern') return first
+    // A server that answers the question is modern, also when it answers it last. One that never does costs this wait once: its
+    // era is remembered.
+    const last = await Promise.race([modern, silence(context.limits.probeMs)])
+    return last === undefined || last === 'silent' ? first : last
   } catch (cause) {
     // Slow to start, and then it died of the probe that lay in its pipe.
     const died = cause instanceof UpstreamFailed && DIED.has(cause.fault) && !signal.aborted
@@ -165,12 +168,6 @@ async function greet(
 }
 
 const DIED: ReadonlySet<UpstreamFault> = new Set<UpstreamFault>(['unavailable', 'unknown_fate'])
-
-function endOfTurn(): Promise<undefined> {
-  return new Promise((resolve) => {
-    setImmediate(resolve, undefined)
-  })
-}
 
 async function silence(ms: number): Promise<'silent'> {
   await sleep(ms, undefined, { ref: false })

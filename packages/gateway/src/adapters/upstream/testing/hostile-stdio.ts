@@ -30,6 +30,7 @@ if (behaviour === 'grandchild') {
 if (behaviour === 'counts-starts' || behaviour === 'dies-of-probe') appendFileSync(file, `${process.pid}\n`)
 
 let calls = 0
+let probe: unknown
 createInterface({ input: process.stdin }).on('line', (line) => {
   const message: unknown = JSON.parse(line)
   if (typeof message !== 'object' || message === null) return
@@ -37,12 +38,15 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (id !== undefined && method === 'server/discover') {
     if (behaviour === 'dies-of-probe') process.exit(1)
     if (behaviour === 'silent-to-probe') return
+    // Slow to start, and then the question that came last is answered first.
+    if (behaviour === 'answers-probe-last') return void (probe = id)
     say({ jsonrpc: '2.0', id, error: { code: -32601, message: 'Method not found' } })
   } else if (method === 'initialize') {
     if (behaviour === 'never-greets') return
     const protocolVersion = behaviour === 'odd-version' ? '1999-01-01' : '2025-11-25'
     const serverInfo = { name: 'hostile', version: '0' }
     say({ jsonrpc: '2.0', id, result: { protocolVersion, capabilities: { tools: {} }, serverInfo } })
+    if (probe !== undefined) setTimeout(discovered, 100)
   } else if (method === 'tools/list') {
     if (behaviour === 'endless-list') say({ jsonrpc: '2.0', id, result: { tools: [], nextCursor: 'again' } })
     else {
@@ -52,6 +56,15 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   } else if (method === 'tools/call') act(id, JSON.stringify(params), line)
   else if (method === 'notifications/cancelled') appendFileSync(file, `${line}\n`)
 })
+
+function discovered(): void {
+  const result = {
+    resultType: 'complete',
+    supportedVersions: ['2025-11-25', '2026-07-28'],
+    capabilities: { tools: {} },
+  }
+  say({ jsonrpc: '2.0', id: probe, result: { ...result, ttlMs: 0, cacheScope: 'private' } })
+}
 
 let asked: unknown
 
