@@ -151,7 +151,8 @@ test('the members of a retry are read, and a first call has none', () => {
   const many = Object.fromEntries(
     Array.from({ length: MAX_INPUT_REQUESTS + 1 }, (_, i) => [`k${i}`, {}] as const),
   )
-  for (const inputResponses of [null, [], 'x', many]) assert.ok('problem' in readRetry({ inputResponses }))
+  for (const inputResponses of [null, [], 'x', many, { a: 7 }, { a: {}, stray: 'x' }])
+    assert.ok('problem' in readRetry({ inputResponses }), JSON.stringify(inputResponses))
 })
 
 test('answers are laid beside their questions: unknown ones are left out, open questions are named, a wrong one is refused', () => {

@@ -95,8 +95,13 @@ export function readRetry(params: JsonObject): RetryMembers | Problem {
     return { problem: '`requestState` is not a string' }
   }
   if (inputResponses === undefined) return { inputResponses, requestState }
-  if (!isJsonObject(inputResponses) || entriesOf(inputResponses) === undefined) {
+  const entries = entriesOf(inputResponses)
+  if (!isJsonObject(inputResponses) || entries === undefined) {
     return { problem: `\`inputResponses\` is not an object of at most ${MAX_INPUT_REQUESTS} members` }
+  }
+  // Of all entries, since one under a key that nobody asked for is left out later, unread.
+  if (!entries.every(([, answer]) => isJsonObject(answer))) {
+    return { problem: 'an answer in `inputResponses` is not an object' }
   }
   return { inputResponses, requestState }
 }

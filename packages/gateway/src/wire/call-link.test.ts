@@ -232,12 +232,8 @@ test('log messages reach a modern host from the severity on that its request nam
 
 test('a modern host is not given a question that its call cannot wait for', async () => {
   verifies('bridge.answers')
-  const { link, channel, questions } = linked('modern')
-  const end = new AbortController()
-  const parked = Array.from({ length: 16 }, (_, i) => questions.park(`other ${i}`, 'mine', end.signal))
-  assert.equal(await codeOf(link.ask(ONE, CALL, signal())), 'CG_HOST_UNREACHABLE')
+  const { link, channel } = linked('modern')
+  assert.equal(await codeOf(link.ask(ONE, CALL, AbortSignal.abort())), 'CG_HOST_SILENT')
   assert.deepEqual(channel.sent, [])
   assert.equal(link.open?.channel, channel, 'the call can still be answered')
-  end.abort()
-  await Promise.allSettled(parked)
 })

@@ -66,7 +66,7 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
     const { session } = await gate.identify(request.caller)
     const sealed = retry.requestState?.slice(PARKED.length) ?? ''
     const call = states.open(sealed, session.id, bindingOf(received))?.call
-    const responses = responsesOf(request.message.params)
+    const responses = responsesOf(retry.responses)
     const { channel, id } = request
     const resumed = { channel, id, responses, progressToken: progressTokenOf(request.message.meta) }
     if (call === undefined || !questions.resume(call, session.id, resumed)) {
@@ -183,11 +183,12 @@ function retryOf({ message }: Request, method: CallMethod): Continuation | undef
   return { responses: inputResponses, requestState }
 }
 
-function responsesOf(params: JsonObject): InputResponses {
-  const given = member(params, 'inputResponses')
-  const entries = isJsonObject(given) ? Object.entries(given) : []
+/** @param given read by readRetry: every answer is an object */
+function responsesOf(given: JsonObject = {}): InputResponses {
   return Object.fromEntries(
-    entries.flatMap(([key, result]) => (isJsonObject(result) ? [[key, { kind: 'result', result }]] : [])),
+    Object.entries(given).flatMap(([key, result]) =>
+      isJsonObject(result) ? [[key, { kind: 'result', result }]] : [],
+    ),
   )
 }
 

@@ -80,16 +80,26 @@ test('a parked call goes on for its own session, once', async () => {
   assert.equal(questions.resume('call', 'mine', back), false)
 })
 
-test('16 calls of one session may wait; the 17th is refused, and other sessions are not in its way', async () => {
+test('16 calls of one session may wait; for the 17th the oldest gives way, and other sessions are not in its way', async () => {
+  verifies('bridge.answers')
   const questions = new Questions()
-  const gone = new AbortController()
-  const parked = Array.from({ length: 16 }, (_, i) => questions.park(`mine ${i}`, 'mine', gone.signal))
-  assert.throws(() => questions.park('mine 16', 'mine', gone.signal), { code: 'CG_HOST_UNREACHABLE' })
-  parked.push(questions.park('theirs', 'theirs', gone.signal))
-  questions.resume('mine 3', 'mine', back)
-  parked.push(questions.park('mine 17', 'mine', gone.signal))
-  gone.abort()
-  const codes = await Promise.all(parked.map(codeOf))
-  assert.equal(codes.filter((code) => code === 'CG_HOST_SILENT').length, 17)
-  assert.equal(codes[3], 'answered')
+  const end = new AbortController()
+  const park = (id: string, session = 'mine') => codeOf(questions.park(id, session, end.signal))
+  const parked = [park('theirs', 'theirs'), ...Array.from({ length: 16 }, (_, i) => park(`${i}`))]
+  assert.equal(questions.resume('3', 'mine', back), true)
+  parked.push(park('16'))
+  assert.equal(questions.resume('0', 'mine', back), true, 'sixteen wait, and none gave way')
+  parked.push(park('17'), park('18'))
+  assert.equal(questions.resume('1', 'mine', back), false, 'the oldest gave way')
+  assert.equal(questions.resume('2', 'mine', back), true)
+  assert.equal(questions.resume('theirs', 'theirs', back), true)
+  end.abort()
+  const codes = await Promise.all(parked)
+  assert.equal(codes.filter((code) => code === 'answered').length, 4)
+  assert.equal(codes.filter((code) => code === 'CG_HOST_SILENT').length, 16)
+})
+
+test('a call whose time is over is told before its host is asked, and makes none give way', () => {
+  const questions = new Questions()
+  assert.throws(() => questions.park('call', 'mine', AbortSignal.abort()), { code: 'CG_HOST_SILENT' })
 })

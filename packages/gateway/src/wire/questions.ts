@@ -16,6 +16,7 @@ export interface Resumed {
 interface Parked {
   readonly session: string
   readonly resume: (resumed: Resumed) => void
+  readonly stop: () => void
 }
 
 /**
@@ -67,19 +68,18 @@ export class Questions {
   }
 
   /**
-   * Lets a call wait until its host comes back to it. A call that cannot wait is told at once, before its host is.
-   * @throws Refusal CG_HOST_UNREACHABLE at once when the session has too many calls that wait, CG_HOST_SILENT
+   * Lets a call wait until its host comes back to it. When too many calls of the session wait, the one that waits longest gives
+   * way: a host that left its questions unanswered is not locked out by them.
+   * @throws Refusal CG_HOST_SILENT: at once when the signal is aborted already, before the host is asked in vain
    */
   park(call: string, session: string, signal: AbortSignal): Promise<Resumed> {
-    const waiting = [...this.#parked.values()].filter((parked) => parked.session === session).length
-    if (waiting >= MAX_PARKED) {
-      const internal = `${waiting} calls of the session wait for answers already`
-      throw new Refusal('CG_HOST_UNREACHABLE', { internal })
-    }
     if (signal.aborted) throw silent()
+    const ofSession = [...this.#parked.values()].filter((parked) => parked.session === session)
+    if (ofSession.length >= MAX_PARKED) ofSession[0]?.stop()
     return new Promise((resolve, reject) => {
       const stop = (): void => {
         this.#parked.delete(call)
+        signal.removeEventListener('abort', stop)
         reject(silent())
       }
       signal.addEventListener('abort', stop, { once: true })
@@ -88,7 +88,7 @@ export class Questions {
         signal.removeEventListener('abort', stop)
         resolve(resumed)
       }
-      this.#parked.set(call, { session, resume })
+      this.#parked.set(call, { session, resume, stop })
     })
   }
 
@@ -106,5 +106,7 @@ function keyOf(session: string, id: string | number): string {
 }
 
 function silent(): Refusal {
-  return new Refusal('CG_HOST_SILENT', { internal: 'the host went away, or its time to answer ended' })
+  return new Refusal('CG_HOST_SILENT', {
+    internal: 'the host went away, its time to answer ended, or it left too many questions open',
+  })
 }
