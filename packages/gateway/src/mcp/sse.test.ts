@@ -170,6 +170,16 @@ test('keep-alive comments never add up to the cap, within an event neither', () 
   assert.deepEqual(decoder.push(Buffer.from('\n')).map(shown), [{ event: 'message', data: 'x', id: '' }])
 })
 
+test('comments and empty lines that end no event are counted until they are asked for', () => {
+  const decoder = new SseDecoder()
+  decoder.push(Buffer.from('data: x\n: a\n\n'))
+  decoder.push(Buffer.from('\nevent: y\n\n: b'))
+  assert.equal(decoder.takeIdleLines(), 3)
+  assert.equal(decoder.takeIdleLines(), 0)
+  decoder.push(Buffer.from('\ndata: x\n\n'))
+  assert.equal(decoder.takeIdleLines(), 1)
+})
+
 test('an event that comes byte by byte is put together in linear time', () => {
   const decoder = new SseDecoder()
   const text = 'x'.repeat(300_000)

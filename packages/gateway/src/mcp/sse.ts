@@ -63,6 +63,7 @@ export class SseDecoder {
   #data: Buffer = EMPTY
   #moreData = new GrowingBytes()
 
+  #idleLines = 0
   #lastId = ''
   #retryMs: number | undefined
 
@@ -78,6 +79,13 @@ export class SseDecoder {
   /** How long the server asks to wait before a reconnect, in ms, from 0 to 2^31 - 1; undefined until it asks. */
   get retryMs(): number | undefined {
     return this.#retryMs
+  }
+
+  /** Comments, and empty lines that ended no event, since this was last asked: they cost work and bring nothing. */
+  takeIdleLines(): number {
+    const lines = this.#idleLines
+    this.#idleLines = 0
+    return lines
   }
 
   /**
@@ -141,7 +149,10 @@ export class SseDecoder {
       return
     }
     const colon = line.indexOf(COLON)
-    if (colon === 0) return // a comment
+    if (colon === 0) {
+      this.#idleLines++ // a comment
+      return
+    }
     this.#size += whole.length
     const name = line.toString('latin1', 0, Math.min(colon < 0 ? line.length : colon, LONGEST_NAME))
     const value = colon < 0 ? EMPTY : line.subarray(line[colon + 1] === SPACE ? colon + 2 : colon + 1)
@@ -169,7 +180,7 @@ export class SseDecoder {
     if (this.#dataLines > 0) {
       const data = this.#dataLines === 1 ? this.#data : this.#moreData.take()
       events.push({ event: this.#type === '' ? 'message' : this.#type, data, id: this.#lastId })
-    }
+    } else this.#idleLines++
     this.#data = EMPTY
     this.#dataLines = 0
     this.#type = ''

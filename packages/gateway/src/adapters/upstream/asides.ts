@@ -1,5 +1,6 @@
 import type { Pool } from 'undici'
 import { Exchange, type ExchangeRequest, type StreamReader } from './exchange.ts'
+import type { UpstreamLimits } from './options.ts'
 
 /** Side messages in flight to one server. */
 export const MAX_ASIDES = 16
@@ -20,12 +21,14 @@ const UNREAD: StreamReader = { onEvent: () => true }
 export class Asides {
   readonly #pool: Pool
   readonly #server: string
+  readonly #limits: ExchangeRequest['limits']
   readonly #waiting: (() => void)[] = []
   #inFlight = 0
 
-  constructor(pool: Pool, server: string) {
+  constructor(pool: Pool, server: string, limits: UpstreamLimits) {
     this.#pool = pool
     this.#server = server
+    this.#limits = { ...limits, maxBytes: MAX_REPLY_BYTES }
   }
 
   /** Resolves once the server took it, or did not: a failure changes nothing, the session's next request will tell. */
@@ -37,8 +40,7 @@ export class Asides {
     }
     this.#inFlight++
     try {
-      await new Exchange(this.#pool, this.#server, { ...aside, signal, maxBytes: MAX_REPLY_BYTES }, UNREAD)
-        .reply
+      await new Exchange(this.#pool, this.#server, { ...aside, signal, limits: this.#limits }, UNREAD).reply
     } catch {
       // Told above: best effort by design.
     } finally {

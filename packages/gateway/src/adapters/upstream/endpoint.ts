@@ -57,7 +57,7 @@ export class HttpEndpoint {
       connections: limits.maxInFlight + MAX_ASIDES,
       bodyTimeout: silenceMs,
     })
-    this.asides = new Asides(this.pool, server)
+    this.asides = new Asides(this.pool, server, limits)
     // A stream of notifications may be silent for days; TCP keep-alive tells whether the other side still lives.
     this.streams = new Pool(url.origin, {
       ...shared,

@@ -4,6 +4,8 @@ import { GrowingBytes } from '../../mcp/growing-bytes.ts'
 import { SseDecoder, SseFault, type SseEvent } from '../../mcp/sse.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
 import { abortedBy } from './connection.ts'
+import { NoiseMeter } from './noise.ts'
+import type { UpstreamLimits } from './options.ts'
 
 /** How long a server may keep a stream open behind the answer that ends it, in milliseconds. */
 const LINGER_MS = 250
@@ -18,8 +20,8 @@ export interface ExchangeRequest {
   readonly signal: AbortSignal
   /** How long the socket stays open after an abort, in milliseconds, so that a cancel can overtake it; default 0. */
   readonly closeAfterMs?: number | undefined
-  /** Longest body, or event of a stream, in bytes. */
-  readonly maxBytes: number
+  /** `maxBytes` is the longest body, or event of a stream. */
+  readonly limits: Pick<UpstreamLimits, 'maxBytes' | 'maxNoisePerSecond' | 'maxNoiseBytesPerSecond'>
 }
 
 /** Who reads the events of a stream. */
@@ -59,6 +61,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #headers: IncomingHttpHeaders = {}
   #kind: 'json' | 'stream' | 'other' | undefined
   #sse: SseDecoder | undefined
+  #noise: NoiseMeter | undefined
   readonly #body = new GrowingBytes()
   #linger: NodeJS.Timeout | undefined
 
@@ -118,7 +121,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (this.#settled || status < 200) return
+    if (this.#settled) return
+    if (status < 200) {
+      this.#countNoise(1)
+      return
+    }
     const encoding = headers['content-encoding']
     if (encoding !== undefined && encoding !== 'identity') {
       this.#fail(this.#protocol('sent a compressed body, which it was not offered'))
@@ -129,7 +136,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#headers = headers
       this.#kind = kindOf(headers['content-type'])
       if (this.#kind !== 'stream') return
-      this.#sse = new SseDecoder({ maxEventBytes: this.#request.maxBytes })
+      this.#sse = new SseDecoder({ maxEventBytes: this.#request.limits.maxBytes })
       this.#reader.onStream?.()
     }
   }
@@ -137,13 +144,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#settled || this.#kind === undefined) return
     if (this.#sse === undefined) {
-      const { maxBytes } = this.#request
+      const { maxBytes } = this.#request.limits
       if (this.#body.length + chunk.length > maxBytes) this.#fail(tooLarge(this.#server, maxBytes))
       else this.#body.append(chunk)
       return
     }
     try {
-      if (!hear(this.#sse, chunk, this.#reader)) return
+      if (!hear(this.#sse, chunk, this.#reader)) {
+        this.#countNoise(this.#sse.takeIdleLines())
+        return
+      }
     } catch (cause) {
       this.#fail(streamFailure(cause, this.#server))
       return
@@ -184,6 +194,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true
     this.#body.take()
     this.#request.signal.removeEventListener('abort', this)
+  }
+
+  /** What keeps the connection open and says nothing: keep-alives come some times a minute, never thousands a second. */
+  #countNoise(messages: number): void {
+    if (messages === 0) return
+    this.#noise ??= new NoiseMeter(this.#server, this.#request.limits)
+    try {
+      this.#noise.count(0, messages)
+    } catch (cause) {
+      this.#fail(streamFailure(cause, this.#server))
+    }
   }
 
   #protocol(what: string): UpstreamFailed {

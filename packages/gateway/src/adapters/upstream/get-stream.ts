@@ -45,7 +45,7 @@ export async function getStream(
       headers: getHeaders({ ...headers, ...resumed }),
       body: undefined,
       signal,
-      maxBytes: context.limits.maxBytes,
+      limits: context.limits,
     },
     reader,
   )

@@ -67,6 +67,23 @@ const behaviours: Record<string, (response: ServerResponse, id: number, answer: 
     const noise = 'data: {"jsonrpc":"2.0","method":"notifications/message","params":{}}\n\n'
     response.writeHead(200, SSE_TYPE).end(noise.repeat(6_000) + `data: ${answer}\n\n`)
   },
+  'comment-flood': (response, _, answer) => {
+    response.writeHead(200, SSE_TYPE).end(': here\n'.repeat(40_000) + `data: ${answer}\n\n`)
+  },
+  'empty-event-flood': (response, _, answer) => {
+    response.writeHead(200, SSE_TYPE).end('event: message\n\n'.repeat(20_000) + `data: ${answer}\n\n`)
+  },
+  'some-comments': (response, _, answer) => {
+    response.writeHead(200, SSE_TYPE).end(': here\n\n'.repeat(1_000) + `data: ${answer}\n\n`)
+  },
+  'early-reply-flood': (response, _, answer) => {
+    for (let n = 0; n < 6_000; n++) response.writeProcessing()
+    response.writeHead(200, JSON_TYPE).end(answer)
+  },
+  'some-early-replies': (response, _, answer) => {
+    for (let n = 0; n < 10; n++) response.writeProcessing()
+    response.writeHead(200, JSON_TYPE).end(answer)
+  },
   'open-end': (response, _, answer) => {
     response.writeHead(200, SSE_TYPE).write(`data: ${answer}\n\n`)
   },
@@ -117,6 +134,9 @@ const refused: readonly (readonly [string, UpstreamFault, RegExp])[] = [
   ['status-429', 'busy', /HTTP 429/],
   ['status-401', 'unavailable', /refuses the gate itself \(HTTP 401\)/],
   ['sse-flood', 'protocol', /more than 5000 unasked messages/],
+  ['comment-flood', 'protocol', /more than 5000 unasked messages/],
+  ['empty-event-flood', 'protocol', /more than 5000 unasked messages/],
+  ['early-reply-flood', 'protocol', /more than 5000 unasked messages/],
 ]
 for (const [name, fault, text] of refused) {
   test(`an answer of kind \`${name}\` fails its call with ${fault}`, async () => {
@@ -130,8 +150,9 @@ for (const [name, fault, text] of refused) {
   })
 }
 
-test('near misses pass: plain JSON, a stream, a parameter of the media type, a stray id before the right one, a second answer behind the first', async () => {
-  for (const name of ['well', 'well-sse', 'charset', 'wrong-then-right', 'twice']) {
+test('near misses pass: plain JSON, a stream, a parameter of the media type, a stray id before the right one, a second answer behind the first, some keep-alives', async () => {
+  const keepAlives = ['some-comments', 'some-early-replies']
+  for (const name of ['well', 'well-sse', 'charset', 'wrong-then-right', 'twice', ...keepAlives]) {
     assert.equal(textOf(await callTool(upstream, 'odd', name)), 'fine', name)
   }
 })

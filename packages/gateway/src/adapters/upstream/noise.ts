@@ -3,7 +3,8 @@ import type { UpstreamLimits } from './options.ts'
 
 /**
  * Counts what a server sends unasked on one stream (notifications, requests, answers to nobody, stray lines) and ends a flood, of
- * messages or of bytes: each costs a scan.
+ * messages or of bytes: each costs a scan. One meter a stream, never one a server: a flood that one caller's tool makes ends that
+ * caller's call and no other.
  */
 export class NoiseMeter {
   readonly #server: string
@@ -16,7 +17,7 @@ export class NoiseMeter {
   constructor(
     server: string,
     limits: Pick<UpstreamLimits, 'maxNoisePerSecond' | 'maxNoiseBytesPerSecond'>,
-    clock: () => number,
+    clock: () => number = () => performance.now(),
   ) {
     this.#server = server
     this.#limits = limits
@@ -24,10 +25,11 @@ export class NoiseMeter {
   }
 
   /**
-   * Counts one message, by its length.
+   * Counts messages, by their length.
+   * @param messages default 1
    * @throws UpstreamFailed `protocol` above maxNoisePerSecond or maxNoiseBytesPerSecond
    */
-  count(bytes: number): void {
+  count(bytes: number, messages = 1): void {
     const { maxNoisePerSecond, maxNoiseBytesPerSecond } = this.#limits
     const now = this.#clock()
     if (now - this.#since >= 1_000) {
@@ -36,7 +38,8 @@ export class NoiseMeter {
       this.#heardBytes = 0
     }
     this.#heardBytes += bytes
-    if (++this.#heard > maxNoisePerSecond) throw this.#flood(`${maxNoisePerSecond} unasked messages`)
+    this.#heard += messages
+    if (this.#heard > maxNoisePerSecond) throw this.#flood(`${maxNoisePerSecond} unasked messages`)
     if (this.#heardBytes > maxNoiseBytesPerSecond)
       throw this.#flood(`${maxNoiseBytesPerSecond} unasked bytes`)
   }

@@ -95,7 +95,7 @@ export class Post implements OpenCall, StreamReader {
       const exchange = new Exchange(
         options.pool ?? pool,
         server,
-        { method: 'POST', path, headers, body, signal, closeAfterMs, maxBytes: limits.maxBytes },
+        { method: 'POST', path, headers, body, signal, closeAfterMs, limits },
         this,
       )
       try {

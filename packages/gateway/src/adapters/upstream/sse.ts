@@ -142,7 +142,7 @@ class SsePipe implements Pipe, StreamReader {
           headers: getHeaders({}),
           body: undefined,
           signal: this.#gone.signal,
-          maxBytes: limits.maxBytes,
+          limits,
         },
         this,
       ).reply
@@ -172,7 +172,7 @@ class SsePipe implements Pipe, StreamReader {
           headers: postHeaders(version),
           body,
           signal: AbortSignal.any([this.#gone.signal, AbortSignal.timeout(ACCEPT_MS)]),
-          maxBytes: MAX_REPLY_BYTES,
+          limits: { ...this.#context.limits, maxBytes: MAX_REPLY_BYTES },
         },
         ACCEPTED,
       ).reply

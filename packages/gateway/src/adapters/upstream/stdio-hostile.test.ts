@@ -21,6 +21,7 @@ const behaviours = [
   'dies-mid-call',
   'half-answer',
   'floods-notifications',
+  'floods-blank-lines',
   'banner',
   'dies-once',
   'dies-at-start',
@@ -35,6 +36,7 @@ const servers: Record<string, StdioServer> = {
   grandchild: hostile('grandchild', at('grandchildren')),
   shared: { ...hostile('well'), shared: true },
   well: hostile('well'),
+  deaf: hostile('well', at('deaf')),
   environment: { ...hostile('environment'), env: { GIVEN: 'by configuration' } },
   argv: hostile('argv', '$(touch pwned)', '; touch pwned', '`touch pwned`', 'a b'),
   asks: hostile('asks'),
@@ -66,6 +68,7 @@ const refused: readonly (readonly [string, UpstreamFault, RegExp])[] = [
   ['giant-line', 'too_large', /longer than 500000 bytes/],
   ['duplicate-keys', 'protocol', /twice/],
   ['floods-notifications', 'protocol', /more than 5000 unasked messages/],
+  ['floods-blank-lines', 'protocol', /more than 5000 unasked messages/],
   ['dies-mid-call', 'unknown_fate', /exited with code 7 before it answered/],
   ['half-answer', 'unknown_fate', /exited with code 0 before it answered/],
 ]
@@ -75,13 +78,24 @@ for (const [behaviour, fault, text] of refused) {
   })
 }
 
-test('near misses pass: a large answer, 500 notifications, wrong ids beside the right one, a second answer, banner, 2 MB of stderr', async () => {
+test('near misses pass: a large answer, 500 notifications, 500 blank lines, wrong ids beside the right one, a second answer, banner, 2 MB of stderr', async () => {
   assert.equal(textOf(await callTool(upstream, 'well', 'large-answer')).length, 400_000)
   assert.equal(textOf(await callTool(upstream, 'well', 'some-notifications')), 'after a few')
+  assert.equal(textOf(await callTool(upstream, 'well', 'some-blank-lines')), 'after a few')
   assert.equal(textOf(await callTool(upstream, 'well', 'wrong-id')), 'the right one')
   assert.equal(textOf(await callTool(upstream, 'well', 'twice')), 'the first')
   assert.match(textOf(await callTool(upstream, 'banner', 'act')), /^\d+ 1$/)
   assert.equal(textOf(await callTool(upstream, 'well', 'floods-stderr')), 'after the flood')
+})
+
+test('a child that closed its standard input and lives on is replaced, once its call was told so', async () => {
+  assert.equal(textOf(await callTool(upstream, 'deaf', 'closes-stdin')), 'deaf from now on')
+  await until('the child is deaf', () => existsSync(at('deaf')))
+  await assert.rejects(
+    callTool(upstream, 'deaf', 'act'),
+    failsWith('unavailable', /closed its standard input/),
+  )
+  assert.equal(textOf(await callTool(upstream, 'deaf', 'some-notifications')), 'after a few')
 })
 
 test('bytes of a result are handed on as they came, arguments reach the server as they were given', async () => {

@@ -13,10 +13,14 @@ const OPEN_ARRAY = 0x5b
 const OPEN_OBJECT = 0x7b
 /** Longest part of a child's last words in a message. */
 const LAST_WORDS = 500
+/** How long a child that reads no more may take to end, or to say what it still has to say, in milliseconds. */
+const DEAF_MS = 250
 
 /** The pipes of one child: a message is a line. */
 class ChildPipe implements Pipe {
   readonly #child: Child
+  readonly #onDeaf: () => void
+  #deaf: NodeJS.Timeout | undefined
 
   /** @throws UpstreamFailed `unavailable` when the child cannot even be tried */
   constructor(config: StdioServer, { server, limits }: ConnectContext, events: PipeEvents) {
@@ -24,7 +28,7 @@ class ChildPipe implements Pipe {
     const onLine = (line: Buffer): void => {
       // Banners on stdout are a common fault of servers; only what starts like a message can be taken for one.
       if (line[0] === OPEN_OBJECT || line[0] === OPEN_ARRAY) events.onMessage(line)
-      else if (line.length > 1) events.onNoise(line.length)
+      else events.onNoise(line.length)
     }
     const onStdout = (chunk: Buffer): void => {
       try {
@@ -35,8 +39,12 @@ class ChildPipe implements Pipe {
         events.onBroken(new UpstreamFailed('too_large', what, { cause }))
       }
     }
-    const onEnd = (why: string): void =>
+    const onEnd = (why: string): void => {
+      clearTimeout(this.#deaf)
       events.onEnd(new UpstreamFailed('unavailable', `server \`${server}\` ${why}`))
+    }
+    this.#onDeaf = () =>
+      events.onBroken(new UpstreamFailed('unavailable', `server \`${server}\` closed its standard input`))
     const { command, env = {}, cwd } = config
     try {
       this.#child = new Child({ command, env, cwd, killMs: limits.killMs }, { onStdout, onEnd })
@@ -53,10 +61,11 @@ class ChildPipe implements Pipe {
     return this.#child.diagnosis().slice(-LAST_WORDS)
   }
 
-  /** A line that did not reach the pipe is followed by the end of the child, which tells the story. */
+  /** A line that did not reach the pipe is followed by the end of the child, which tells the story: one that lives on is deaf. */
   write(message: Buffer, onSent?: () => void): void {
     this.#child.write(message, (ok) => {
       if (ok) onSent?.()
+      else this.#deaf ??= setTimeout(() => this.#onDeaf(), DEAF_MS).unref()
     })
   }
 

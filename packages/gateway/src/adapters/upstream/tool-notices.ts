@@ -10,6 +10,8 @@ type ToolsListener = (server: string, tools?: readonly JsonObject[]) => void
 export class ToolNotices {
   readonly #listeners: ToolsListener[] = []
   readonly #waiting = new Map<string, NodeJS.Timeout>()
+  /** Lists on their way; true: the server said meanwhile that its tools changed again. */
+  readonly #listing = new Map<string, boolean>()
   readonly #list: (server: string, connection: Connection) => Promise<readonly JsonObject[] | undefined>
   #closed = false
 
@@ -29,20 +31,30 @@ export class ToolNotices {
   }
 
   /**
-   * A server said that its tools changed. Coalesced: one that shouts must not make the gate list in a loop.
+   * A server said that its tools changed. Coalesced: one that shouts must not make the gate list in a loop, and one that is slow
+   * to list is asked for one list at a time.
    * @param connectionOf the session's own connection by then; undefined: the server was heard without one
    */
   changed(server: string, session: string, connectionOf: () => Connection | undefined): void {
     const key = `${server} ${session}`
     if (this.#closed || this.#waiting.has(key)) return
-    const timer = setTimeout(() => {
+    if (this.#listing.has(key)) {
+      this.#listing.set(key, true)
+      return
+    }
+    const notice = async (): Promise<void> => {
       this.#waiting.delete(key)
       const connection = connectionOf()
       if (connection === undefined) this.#tell(server)
-      else if (connection.alive) void this.#tellOf(server, connection)
-    }, NOTICE_MS)
-    timer.unref()
-    this.#waiting.set(key, timer)
+      else if (connection.alive) {
+        this.#listing.set(key, false)
+        await this.#tellOf(server, connection)
+        const again = this.#listing.get(key) === true
+        this.#listing.delete(key)
+        if (again) this.changed(server, session, connectionOf)
+      }
+    }
+    this.#waiting.set(key, setTimeout(() => void notice(), NOTICE_MS).unref())
   }
 
   close(): void {

@@ -2,7 +2,7 @@
  * A legacy server over stdio that misbehaves in the way named by its first argument. Written by hand: an SDK would not.
  */
 import { spawn } from 'node:child_process'
-import { appendFileSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 const [behaviour = '', file = ''] = process.argv.slice(2)
@@ -121,6 +121,23 @@ function act(id: unknown, params: string, line: string): void {
         say({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: i } })
       }
       answer(id, 'after a few')
+      break
+    case 'floods-blank-lines':
+      process.stdout.write('\n'.repeat(6_000))
+      answer(id, 'after the flood')
+      break
+    case 'some-blank-lines':
+      process.stdout.write('\r\n'.repeat(500))
+      answer(id, 'after a few')
+      break
+    case 'closes-stdin':
+      answer(id, 'deaf from now on')
+      setInterval(() => {}, 1_000)
+      setImmediate(() => {
+        process.stdin.destroy()
+        closeSync(0)
+        appendFileSync(file, 'deaf')
+      })
       break
     case 'environment':
       answer(id, JSON.stringify(process.env))
