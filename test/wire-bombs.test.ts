@@ -310,3 +310,17 @@ test('connections over the cap are closed at once, and those under it are served
   assert.equal((await open.answer()).status, 200)
   for (const connection of connections) connection.close()
 })
+
+test('a connection that is owed more than 16 answers is closed, with or without a token; 16 are all given', async () => {
+  const answers = (text: string): number => text.split('HTTP/1.1 ').length - 1
+  for (const head of [HEAD, withToken()]) {
+    const one = requestText(gate.url, 'POST', '/mcp', head, '{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    const connection = await RawConnection.open(gate.url)
+    connection.write(one.repeat(16))
+    assert.ok(await connection.until(() => answers(connection.text) === 16, 5_000))
+    assert.equal(connection.closed, false)
+    connection.write(one.repeat(17))
+    assert.ok(await connection.until(() => connection.closed, 5_000))
+    assert.ok(answers(connection.text) < 33)
+  }
+})

@@ -41,6 +41,9 @@ export interface ListenerHandlers {
 /** How often Node looks for requests that are over their time; its default of 30 s would let a slowloris sit. */
 const CHECK_CONNECTIONS_MS = 1_000
 
+/** Answers that one connection may be owed. No MCP host pipelines, and what waits behind an unread answer is held in memory. */
+const MAX_PIPELINED = 16
+
 /** How long a host may read the answer to a request that was refused before it was read, in milliseconds. */
 const LINGER_MS = 500
 
@@ -58,19 +61,26 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     noDelay: true,
   })
   server.maxConnections = options.maxConnections
-  /** The answer that a connection is owed, for the bytes behind a request that are none. */
-  const answering = new WeakMap<Socket, ServerResponse>()
+  /** The answers that a connection is owed, in their order; an answer that nobody reads is one of them. */
+  const owed = new WeakMap<Socket, ServerResponse[]>()
+  const owes = (socket: Socket) => (owed.get(socket) ?? []).filter((response) => !response.writableFinished)
   // A host that asks and never reads would hold its connection, and the answers in it, for ever. It has as long to read on as
   // it has to send a request, and a little more, so that a request which is too slow is told so first.
   server.timeout = options.requestTimeoutMs + CHECK_CONNECTIONS_MS
   server.on('timeout', (socket: Socket) => {
-    const response = answering.get(socket)
-    const busy = response !== undefined && !response.writableFinished
     // An answer that is still being made may take as long as its call; nothing of it waits to be read.
-    if (!busy || socket.writableLength > 0) socket.destroy()
+    if (owes(socket).length === 0 || socket.writableLength > 0) socket.destroy()
   })
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    answering.set(request.socket, response)
+    const { socket } = request
+    const open = owes(socket)
+    // Node reads a chunk to its end, however many requests stand in it, also behind the end of their connection.
+    if (open.length >= MAX_PIPELINED || socket.destroyed) {
+      socket.destroy()
+      return
+    }
+    open.push(response)
+    owed.set(socket, open)
     const exchange = { request, response, path: request.url ?? '', peer: peerOf(request, proxies) }
     const refusal = checkRequest(request, options)
     if (refusal === undefined) handlers.serve(exchange).catch((error: unknown) => abandon(exchange, error))
@@ -84,10 +94,9 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     send({ request, response, path: '', peer: '' }, 417, [], Buffer.alloc(0))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const response = answering.get(socket)
+    const response = owes(socket).at(-1)
     // Inside an answer that has begun, another one would read as a part of it. One without a socket waits behind such.
-    const begun = response !== undefined && (response.headersSent || response.socket === null)
-    const inside = begun && !response.writableFinished
+    const inside = response !== undefined && (response.headersSent || response.socket === null)
     if (socket.writable && !inside) socket.write(rawError(error))
     socket.destroy()
   })
