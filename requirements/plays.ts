@@ -98,8 +98,8 @@ export const plays = {
   },
   'play2.jti-replay.bound-tokens': {
     source: 'RFC 9449, RFC 8705',
-    behaviour: 'DPoP proofs and certificate-bound tokens are replay-proof without a claim per token',
-    deferred: TLS,
+    behaviour:
+      'a token that says it is bound to a key is served to the holder of that key alone: each request brings a DPoP proof that is used once, or comes over a connection of that client certificate',
   },
   'play2.jti-replay.across-nodes': {
     source: 'playbook Play 2: "jti replay defense"',

@@ -105,12 +105,24 @@ const HOSTS_AND_SERVERS: readonly Proof[] = [
   },
 ]
 
+const WHO_IS_CALLING: readonly Proof[] = [
+  {
+    name: 'bound-tokens',
+    command: test('test/bound-tokens.test.ts'),
+    env: { CALLGATE_PROOF_REPLAYS: '100000' },
+    minutes: 10,
+    figure: tests,
+  },
+]
+
 /** Proofs by issue number and by name. */
 const ISSUES: Readonly<Record<string, readonly Proof[]>> = {
   '2': SPINE,
   spine: SPINE,
   '3': HOSTS_AND_SERVERS,
   'hosts-and-servers': HOSTS_AND_SERVERS,
+  '4': WHO_IS_CALLING,
+  'who-is-calling': WHO_IS_CALLING,
 }
 
 /** Runs a command, shows what it prints, and returns all of it. */

@@ -203,9 +203,9 @@ test('of 10 uses at once of a token that is claimed once, one is served', async 
   assert.equal(answers.filter(({ status }) => status === 200).length, 1)
 })
 
-test('without a word in the configuration a token is claimed once', async () => {
+test('where the configuration says `once`, a token opens one call', async () => {
   verifies('play2.jti-replay')
-  const strict = await TestGate.start({ servers: '{}', identity: OTHER })
+  const strict = await TestGate.start({ servers: '{}', identity: `${OTHER}\nreplay: once` })
   const token = strict.mint()
   const answers = [await ask(bearer(token), '/mcp', strict), await ask(bearer(token), '/mcp', strict)]
   await strict.close()
@@ -302,7 +302,7 @@ test('a flood of bad tokens is refused with 429 and Retry-After, before it costs
 test('a flood from one address behind a trusted proxy leaves the others alone', async () => {
   const proxied = await TestGate.start({
     servers: fixture.yaml('fix'),
-    identity: OTHER,
+    identity: `${OTHER}\nreplay: session`,
     more: 'listener: { port: 0, trustedProxies: ["127.0.0.1/32"] }',
   })
   try {

@@ -53,6 +53,7 @@ export interface Minting {
   readonly lifetimeS?: number
   readonly once?: boolean
   readonly sid?: string
+  readonly confirmation?: { readonly jkt: string } | { readonly 'x5t#S256': string }
 }
 
 const INDENT = (text: string) =>

@@ -35,6 +35,7 @@ import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
 import { createTaskIds } from './stages/forward/task-ids.ts'
 import { createIdentity } from './stages/identity/identity.ts'
+import { createNonces } from './stages/identity/nonces.ts'
 import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
 import { createRecordIntent, createRecordStage } from './stages/record/record.ts'
 import { createRecords } from './stages/record/records.ts'
@@ -43,6 +44,7 @@ import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import type { CatalogServer } from './ports/catalog.ts'
 import type { EvidenceLog } from './ports/evidence-log.ts'
+import { openTls } from './compose-tls.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
 import { createRoutes } from './wire/routes.ts'
@@ -128,13 +130,25 @@ async function compose(
   )
   await keys.start()
   const replay = await openReplayGuard(join(state, node === 0 ? 'replay.journal' : `replay-${node}.journal`))
+  const keyRing = await openKeyRing(join(state, 'keys'), {
+    onProblem: (problem) => sayOnce('keys.problem', problem),
+    onRotated: (kid) => note('keys.rotated', { kid }),
+  })
   const identity = createIdentity(
-    { keys, replay, sessions: createSessions() },
+    {
+      keys,
+      replay,
+      sessions: createSessions(),
+      ...(config.identity.dpopNonce ? { nonces: createNonces(keyRing) } : {}),
+    },
     {
       issuers: config.identity.issuers,
       algorithms: config.identity.algorithms,
       actors: config.identity.actors,
       replay: config.identity.replay,
+      certificates: config.identity.certificates,
+      onReplayed: ({ actor, tenant, token }, what) =>
+        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`),
       clockSkewS: config.identity.clockSkewS,
       maxTokenLifeS: config.identity.maxTokenLifeS,
       missesPerS: config.identity.missesPerPeer.perSecond,
@@ -143,10 +157,6 @@ async function compose(
   )
 
   const upstream = createUpstream({ servers: upstreamServers(config), version })
-  const keyRing = await openKeyRing(join(state, 'keys'), {
-    onProblem: (problem) => sayOnce('keys.problem', problem),
-    onRotated: (kid) => note('keys.rotated', { kid }),
-  })
   const states = createRequestStates(keyRing, now)
   const taskIds = createTaskIds(keyRing)
   const declared = (server: string, host: JsonObject): JsonObject =>
@@ -250,14 +260,18 @@ async function compose(
 
   let draining = false
   const hosts = new Set<string>(listener.allowedHosts)
+  // A gate without a port is reached inside this process alone.
+  const tls =
+    enclosed === undefined && listener.tls !== undefined ? await openTls(listener.tls, note) : undefined
   const server = createListener(
-    { ...listener, hosts, origins: new Set(listener.allowedOrigins) },
+    { ...listener, tls: tls?.material, hosts, origins: new Set(listener.allowedOrigins) },
     {
       serve: (exchange) => routes.serve(exchange),
       refuse: (exchange, refusal) => routes.refuse(exchange, refusal),
     },
   )
   const url = enclosed === undefined ? await listen(server, listener.host, listener.port) : NOWHERE
+  tls?.watch(server)
   const publicUrl = listener.publicUrl ?? url
   const { port } = new URL(url)
   for (const name of ['127.0.0.1', 'localhost', '[::1]']) hosts.add(`${name}:${port}`)
@@ -318,6 +332,7 @@ async function compose(
       draining = true
       clearInterval(takeApprovals)
       unwatch()
+      tls?.close()
       keyRing.close()
       listeners.close()
       discovery.stop()
@@ -380,7 +395,9 @@ function listen(server: ReturnType<typeof createListener>, host: string, port: n
     server.listen(port, host, () => {
       const address = server.address()
       const taken = typeof address === 'object' && address !== null ? address.port : port
-      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${taken}`)
+      resolve(
+        `${'setSecureContext' in server ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+      )
     })
   })
 }

@@ -28,11 +28,41 @@ export interface Endpoint {
 export interface Caller {
   /** Socket address, or the right-most untrusted hop behind a trusted proxy. */
   readonly peer: string
-  /** Bearer token as received; undefined when there was none. Never recorded, never sent upstream. */
+  /** Access token as received; undefined when there was none. Never recorded, never sent upstream. */
   readonly token: string | undefined
+  /** Scheme that the token came under. Default Bearer. */
+  readonly scheme?: 'Bearer' | 'DPoP' | undefined
+  /** Proof of possession that came with the token; one object for one HTTP request. Undefined: none. */
+  readonly proof?: Proof | undefined
+  /** What TLS proved of the other side; undefined: it showed no certificate. */
+  readonly certificate?: PeerCertificate | undefined
   readonly endpoint: Endpoint
   /** Session that a legacy session id was given to; undefined: none was sent. The token says who calls, and must agree. */
   readonly session?: string | undefined
+}
+
+/** A DPoP proof (RFC 9449) and the request that it must have been made for. */
+export interface Proof {
+  /** The header as received. */
+  readonly jwt: string
+  readonly httpMethod: string
+  /** Public URL of the endpoint, without query and fragment. */
+  readonly url: string
+}
+
+/** A client certificate whose chain TLS has verified. */
+export interface PeerCertificate {
+  /** SHA-256 over its DER form in base64url: `x5t#S256` of RFC 8705 section 3.1. */
+  readonly thumbprint: string
+  /** URIs of its subject alternative name; at most one of them is a SPIFFE id. */
+  readonly uris: readonly string[]
+  /** DNS names of its subject alternative name, in lower case. */
+  readonly dns: readonly string[]
+  /** Distinguished name, one relative name a line (node:crypto X509Certificate.subject). */
+  readonly subject: string
+  /** Seconds since the epoch. */
+  readonly notBefore: number
+  readonly notAfter: number
 }
 
 /** Row 0: parsed, unambiguous, not yet trusted in any way. */

@@ -32,6 +32,8 @@ export class Refusal extends Error {
   readonly internal: string
   /** Seconds after which a retry may work, for limits. */
   readonly retryAfterS: number | undefined
+  /** Nonce that the next DPoP proof must carry (RFC 9449 section 9). */
+  readonly nonce: string | undefined
   /** What policy had decided, so that the record of a refused call holds the decision too. */
   readonly judgement: Judgement | undefined
   /** What the call was aimed at, when the refusing stage had found it in the catalogue. */
@@ -43,6 +45,7 @@ export class Refusal extends Error {
       publicText?: string
       internal?: string
       retryAfterS?: number
+      nonce?: string
       judgement?: Judgement
       target?: Target
       cause?: unknown
@@ -53,6 +56,7 @@ export class Refusal extends Error {
     this.publicText = options.publicText
     this.internal = options.internal ?? ''
     this.retryAfterS = options.retryAfterS
+    this.nonce = options.nonce
     this.judgement = options.judgement
     this.target = options.target
   }

@@ -45,7 +45,7 @@ export function readGate(path: string, env: Env): GateFile {
     )
   if (config.identity.replay !== 'session')
     throw new CommandFailed(
-      `${path}: \`identity.replay\` is \`once\`; \`callgate connect\` uses a token for more than one call`,
+      `${path}: \`identity.replay\` is \`${config.identity.replay}\`; \`callgate connect\` uses a token for more than one call`,
       {
         fix: 'set it to `session`, or give `install` a gate of your own with --gate',
       },

@@ -454,7 +454,7 @@ test('a gate that `connect` cannot reach is refused, with what to change', () =>
   )
   assert.throws(() => plan(machine, gate, ['cursor']), /no development issuer.*\nfix: /)
   put(gate, yaml('{ issuers: [{ issuer: "urn:callgate:dev-issuer", dev: true }] }'))
-  assert.throws(() => plan(machine, gate, ['cursor']), /`identity.replay` is `once`.*\nfix: /)
+  assert.throws(() => plan(machine, gate, ['cursor']), /`identity.replay` is `proof`.*\nfix: /)
   put(gate, yaml('{ issuers: [{ issuer: "urn:callgate:dev-issuer", dev: true }], replay: session }'))
   assert.equal(plan(machine, gate, ['cursor']).files.length, 1)
   put(gate, 'identity: 1\n')

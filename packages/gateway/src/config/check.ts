@@ -1,5 +1,5 @@
 import { judgeHost, stripHost } from '../net/address.ts'
-import { addressOf, isPrivateRange, isWithin } from '../net/range.ts'
+import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import type { ConfigPath } from './problem.ts'
@@ -13,13 +13,58 @@ export interface Finding {
 
 /** Checks what one value alone cannot tell, and with `strict` refuses what is meant for development. */
 export function check(config: DeclaredConfig, strict: boolean): Finding[] {
-  return [...checkListener(config), ...checkIssuers(config, strict), ...checkServers(config, strict)]
+  return [
+    ...checkListener(config),
+    ...checkIssuers(config, strict),
+    ...checkCertificates(config),
+    ...checkServers(config, strict),
+  ]
 }
 
 function checkListener({ listener }: DeclaredConfig): Finding[] {
-  if (listener.headersTimeoutMs <= listener.requestTimeoutMs) return []
-  const message = `is \`${listener.headersTimeoutMs}\`, longer than \`listener.requestTimeoutMs\` (\`${listener.requestTimeoutMs}\`); headers are part of the request`
-  return [finding(['listener', 'headersTimeoutMs'], message)]
+  const findings: Finding[] = []
+  if (listener.headersTimeoutMs > listener.requestTimeoutMs) {
+    const message = `is \`${listener.headersTimeoutMs}\`, longer than \`listener.requestTimeoutMs\` (\`${listener.requestTimeoutMs}\`); headers are part of the request`
+    findings.push(finding(['listener', 'headersTimeoutMs'], message))
+  }
+  return [...findings, ...checkTransport(listener)]
+}
+
+/** Plain HTTP stays on loopback (playbook Play 2), and what is meant for TLS stands beside it. */
+function checkTransport({ host, publicUrl, tls }: DeclaredConfig['listener']): Finding[] {
+  const findings: Finding[] = []
+  if (!isLoopbackHost(host)) {
+    if (tls === undefined) {
+      const words =
+        'plain HTTP stays on loopback; set `listener.tls`, or let a proxy on this machine bring TLS'
+      findings.push(finding(['listener', 'host'], `is \`${host}\`; ${words}`))
+    }
+    if (tls !== undefined && publicUrl === undefined) {
+      const words =
+        'is missing (expected the origin under which hosts reach the gate, beside a `host` off loopback)'
+      findings.push(finding(['listener', 'publicUrl'], words))
+    }
+  }
+  if (tls === undefined) return findings
+  if (publicUrl?.startsWith('http:'))
+    findings.push(
+      finding(['listener', 'publicUrl'], `is \`${publicUrl}\`, but \`listener.tls\` makes it https`),
+    )
+  if (tls.crl !== undefined && tls.clientCa === undefined)
+    findings.push(finding(['listener', 'tls', 'crl'], 'goes with `clientCa`, whose certificates it revokes'))
+  return findings
+}
+
+function checkCertificates({ identity, listener }: DeclaredConfig): Finding[] {
+  const findings: Finding[] = []
+  for (const [index, { uri, dns, subject }] of identity.certificates.entries()) {
+    const path = ['identity', 'certificates', index] as const
+    if ([uri, dns, subject].filter((name) => name !== undefined).length !== 1)
+      findings.push(finding(path, 'needs exactly one of `uri`, `dns` and `subject`'))
+  }
+  if (identity.certificates.length > 0 && listener.tls?.clientCa === undefined)
+    findings.push(finding(['identity', 'certificates'], 'needs `listener.tls.clientCa`, which verifies them'))
+  return findings
 }
 
 function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] {

@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import { isLoopbackHost } from '../net/range.ts'
 import {
   WHOLE,
   cidr,
   isKeySource,
+  isListenHost,
+  isNameUri,
   isOrigin,
   isPublicUrl,
   isServerUrl,
@@ -38,14 +39,28 @@ function duration(defaultMs: number, atLeast: number, atMost: number): z.ZodDefa
   return z.int().min(atLeast).max(atMost).default(defaultMs)
 }
 
+const tls = z.strictObject({
+  key: path.describe('Private key, PEM, readable by the gate alone.'),
+  cert: path.describe('Certificate with the intermediate ones behind it, PEM.'),
+  clientCa: path
+    .exactOptional()
+    .describe('Authorities of client certificates, PEM. Without it none is asked for.'),
+  clientCertificates: z
+    .enum(['required', 'optional'])
+    .default('required')
+    .describe(
+      'Whether each host must show a client certificate; one that is shown must hold either way. Only with clientCa.',
+    ),
+  crl: path
+    .exactOptional()
+    .describe('Revocation lists, PEM: one for each authority in a chain of clientCa. Only with clientCa.'),
+})
+
 const listener = z.strictObject({
-  host: text(
-    '`127.0.0.1`, `::1` or `localhost`: plain HTTP stays on loopback, a proxy on this machine brings TLS',
-    isLoopbackHost,
-  )
+  host: text('an IP address or a host name', isListenHost)
     .default('127.0.0.1')
     .describe(
-      'Address to listen on. The listener speaks plain HTTP, so it stays on loopback; a proxy on the same machine brings TLS.',
+      'Address to listen on. Without `tls` the listener speaks plain HTTP and stays on loopback; a proxy on the same machine may bring TLS.',
     ),
   port: z
     .int()
@@ -58,6 +73,9 @@ const listener = z.strictObject({
     .describe(
       'Origin under which hosts reach the gate through a proxy. Tokens must then be meant for it (RFC 8707). Plain http on loopback only.',
     ),
+  tls: tls
+    .exactOptional()
+    .describe('TLS 1.2 and 1.3 on the listener; its files are read again when they change.'),
   allowedHosts: z
     .array(
       word('a host name in lower case, with a port or without', /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/),
@@ -127,6 +145,28 @@ const issuer = z.strictObject({
     .describe('The issuer of `callgate token mint`, with its keys in <state>/keys. Refused by --strict.'),
 })
 
+const certificate = z.strictObject({
+  uri: text('a URI such as `spiffe://acme.example/agent/billing`, without `*`', isNameUri)
+    .exactOptional()
+    .describe('URI of the subject alternative name, letter by letter. One of uri, dns and subject.'),
+  dns: word('a host name in lower case, without `*`', /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/)
+    .exactOptional()
+    .describe('DNS name of the subject alternative name.'),
+  subject: z
+    .string()
+    .min(1)
+    .max(1024)
+    .exactOptional()
+    .describe('Whole distinguished name in the order of the certificate, such as `O=Acme, CN=billing`.'),
+  actor: z.string().min(1).max(256).exactOptional().describe('Id of the actor. Default: what was matched.'),
+  tenant: z.string().min(1).max(128).default('default').describe('Tenant of the actor.'),
+  grants: z
+    .array(word('a grant without `*`', /^[\x21\x23-\x29\x2b-\x5b\x5d-\x7e]{1,256}$/))
+    .max(256)
+    .default([])
+    .describe('Grants, as the scope of a token would name them.'),
+})
+
 const identity = z.strictObject({
   issuers: z.array(issuer).min(1).max(64).describe('Issuers whose tokens are accepted.'),
   algorithms: z
@@ -149,9 +189,24 @@ const identity = z.strictObject({
     .default(30)
     .describe('Seconds by which the clocks of issuer and gate may differ.'),
   replay: z
-    .enum(['once', 'session'])
-    .default('once')
-    .describe('How often a token may be used: once, or by one session until it expires.'),
+    .enum(['proof', 'once', 'session'])
+    .default('proof')
+    .describe(
+      'What keeps a stolen token from use. `proof`: only tokens bound to a key that each request proves, by DPoP (RFC 9449) or by the client certificate (RFC 8705). `once`: a bearer token opens one call. `session`: it serves the one session that its claims name until it expires, also for a thief of that token. Bound tokens are proven whatever stands here.',
+    ),
+  dpopNonce: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether DPoP proofs must carry a nonce of the gate, so that none can be made in advance (RFC 9449 section 9). Costs a host one more round trip every five minutes.',
+    ),
+  certificates: z
+    .array(certificate)
+    .max(1_000)
+    .default([])
+    .describe(
+      'Who client certificates are that come without a token. Needs `listener.tls.clientCa`; the first entry that names one counts.',
+    ),
   missesPerPeer: z
     .strictObject({
       perSecond: z

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isCidr, isLoopbackHost, isPrivateRange } from '../net/range.ts'
+import { addressOf, isCidr, isLoopbackHost, isPrivateRange } from '../net/range.ts'
 
 /** Marks an issue whose message says all, so that no value and no expectation is put around it. */
 export const WHOLE = { whole: true } as const
@@ -48,6 +48,16 @@ export function isKeySource(value: string): boolean {
 export function isPublicUrl(value: string): boolean {
   const url = parsed(value)
   return url !== undefined && isSafeTransport(url) && url.origin === value
+}
+
+/** An address or a name that can be listened on. */
+export function isListenHost(value: string): boolean {
+  return addressOf(value) !== undefined || /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i.test(value)
+}
+
+/** A URI that names somebody in a certificate: whole, without a wildcard. */
+export function isNameUri(value: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:[\x21-\x29\x2b-\x7e]+$/i.test(value)
 }
 
 /** A web origin in the form that browsers send; `null` is none. */

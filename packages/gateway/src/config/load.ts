@@ -108,11 +108,29 @@ function resolved(
   }
   return {
     ...rest,
-    listener: { ...rest.listener, port: port ?? rest.listener.port },
+    listener: { ...rest.listener, port: port ?? rest.listener.port, ...inFolder(rest.listener, folder) },
     identity: { ...identity, issuers },
     servers,
     policy: { files: rest.policy.files.map((policy) => resolve(folder, policy)) },
     state,
+  }
+}
+
+/** The files of TLS, from the folder of the configuration. */
+function inFolder(
+  { tls }: DeclaredConfig['listener'],
+  folder: string,
+): Pick<GatewayConfig['listener'], 'tls'> {
+  if (tls === undefined) return {}
+  const { key, cert, clientCa, crl } = tls
+  return {
+    tls: {
+      ...tls,
+      key: resolve(folder, key),
+      cert: resolve(folder, cert),
+      ...(clientCa === undefined ? {} : { clientCa: resolve(folder, clientCa) }),
+      ...(crl === undefined ? {} : { crl: resolve(folder, crl) }),
+    },
   }
 }
 

@@ -313,6 +313,36 @@ export const registry = {
     fix: 'free space under the state directory: without a durable claim every token could be replayed',
     sees: both,
   },
+  CG_IDENTITY_UNBOUND: {
+    status: 401,
+    rpc: -31116,
+    publicText:
+      'the access token is bound to no key; get one that is bound by DPoP or by a client certificate',
+    fix: 'let the issuer bind tokens (`cnf`, RFC 9449 or RFC 8705), or accept bearer tokens by `identity.replay: once` or `session`',
+    sees: both,
+  },
+  CG_IDENTITY_PROOF: {
+    status: 401,
+    rpc: -31117,
+    publicText:
+      'the DPoP proof of the request is missing, wrong or was used before; make a new one for each request',
+    fix: 'the record names the member that is wrong; for a used one look for a copied request',
+    sees: both,
+  },
+  CG_IDENTITY_NONCE: {
+    status: 401,
+    rpc: -31118,
+    publicText: 'the DPoP proof needs the nonce of this answer; make it again with that nonce',
+    fix: 'nothing: hosts that speak DPoP repeat the request by themselves (RFC 9449 section 9)',
+    sees: both,
+  },
+  CG_IDENTITY_CERTIFICATE: {
+    status: 401,
+    rpc: -31119,
+    publicText: 'the client certificate is missing, is not the one of the access token, or names nobody here',
+    fix: 'let the host present the certificate that its token is bound to, or add it to `identity.certificates`',
+    sees: both,
+  },
   CG_IDENTITY_FLOOD: {
     status: 429,
     rpc: -31115,

@@ -27,7 +27,13 @@ async function served(t: TestContext): Promise<{ port: number; next: () => Promi
         ConstructorParameters<typeof HttpChannel>[0]['response'],
       ]
       incoming.resume()
-      return new HttpChannel({ request: incoming, response, path: '/mcp', peer: '127.0.0.1' })
+      return new HttpChannel({
+        request: incoming,
+        response,
+        path: '/mcp',
+        peer: '127.0.0.1',
+        certificate: undefined,
+      })
     },
   }
 }

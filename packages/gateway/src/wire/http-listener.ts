@@ -1,8 +1,11 @@
 import { type IncomingMessage, STATUS_CODES, type Server, type ServerResponse, createServer } from 'node:http'
+import { type Server as TlsServer, createServer as createTlsServer } from 'node:https'
 import { BlockList, type Socket, isIP } from 'node:net'
+import type { PeerCertificate } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
 import { GrowingBytes } from '../mcp/growing-bytes.ts'
 import { HYGIENE } from './headers.ts'
+import { type TlsMaterial, peerCertificateOf, tlsServerOptions } from './tls.ts'
 
 /** Bounds and names of a listener; defaults stand in config/. */
 export interface ListenerOptions {
@@ -18,6 +21,8 @@ export interface ListenerOptions {
   readonly hosts: ReadonlySet<string>
   /** `Origin` values that are served; a request without Origin does not come from a browser page. */
   readonly origins: ReadonlySet<string>
+  /** TLS with the material of now; undefined: plain HTTP. */
+  readonly tls?: TlsMaterial | undefined
   /** CIDR ranges of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[]
 }
@@ -29,6 +34,8 @@ export interface Exchange {
   /** Path without query. A query is refused: nothing of ours takes one, and tokens must never stand there. */
   readonly path: string
   readonly peer: string
+  /** Client certificate of the connection, verified; undefined: none was shown. */
+  readonly certificate: PeerCertificate | undefined
 }
 
 export interface ListenerHandlers {
@@ -48,9 +55,9 @@ const MAX_PIPELINED = 16
 const LINGER_MS = 500
 
 /** Makes the HTTP listener: caps and timeouts on everything, Host and Origin checked before anything else. */
-export function createListener(options: ListenerOptions, handlers: ListenerHandlers): Server {
+export function createListener(options: ListenerOptions, handlers: ListenerHandlers): Server | TlsServer {
   const proxies = blockList(options.trustedProxies)
-  const server = createServer({
+  const settings = {
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: options.headersTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
@@ -59,7 +66,15 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     // Node would answer a missing Host by itself, without our headers; checkRequest refuses it.
     requireHostHeader: false,
     noDelay: true,
-  })
+  }
+  const server =
+    options.tls === undefined
+      ? createServer(settings)
+      : createTlsServer({
+          ...settings,
+          ...tlsServerOptions(options.tls),
+          handshakeTimeout: options.headersTimeoutMs,
+        })
   server.maxConnections = options.maxConnections
   /** The answers that a connection is owed, in their order; an answer that nobody reads is one of them. */
   const owed = new WeakMap<Socket, ServerResponse[]>()
@@ -81,8 +96,16 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     }
     open.push(response)
     owed.set(socket, open)
-    const exchange = { request, response, path: request.url ?? '', peer: peerOf(request, proxies) }
-    const refusal = checkRequest(request, options)
+    const certificate = peerCertificateOf(socket)
+    const exchange = {
+      request,
+      response,
+      path: request.url ?? '',
+      peer: peerOf(request, proxies),
+      certificate: certificate instanceof Refusal ? undefined : certificate,
+    }
+    const refusal =
+      checkRequest(request, options) ?? (certificate instanceof Refusal ? certificate : undefined)
     if (refusal === undefined) handlers.serve(exchange).catch((error: unknown) => abandon(exchange, error))
     else handlers.refuse(exchange, refusal)
   }
@@ -91,7 +114,7 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
   server.on('checkContinue', onRequest)
   // Node would answer what it does not expect by itself, without our headers.
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    send({ request, response, path: '', peer: '' }, 417, [], Buffer.alloc(0))
+    send({ request, response, path: '', peer: '', certificate: undefined }, 417, [], Buffer.alloc(0))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const response = owes(socket).at(-1)

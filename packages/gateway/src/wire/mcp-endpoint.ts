@@ -23,7 +23,7 @@ import { createHostSessions, SESSION_HEADER, type HostSession } from './host-ses
 import { type Exchange, readBody } from './http-listener.ts'
 import { createMethods } from './methods.ts'
 import { Questions } from './questions.ts'
-import { acceptsJson, bearer, one } from './request-headers.ts'
+import { acceptsJson, credentialsOf, one } from './request-headers.ts'
 import { createStreams } from './streams.ts'
 import { createReplies, refusalOf, type RefusedTurn, type Turn } from './turn.ts'
 
@@ -91,7 +91,12 @@ export function createMcpEndpoint(options: EndpointOptions) {
     const opening = {
       channel,
       endpoint,
-      caller: { peer: exchange.peer, token: bearer(exchange), endpoint, session: undefined },
+      caller: {
+        peer: exchange.peer,
+        ...credentialsOf(exchange, endpoint.resource),
+        endpoint,
+        session: undefined,
+      },
       headers: {
         protocolVersion: one(headers[VERSION_HEADER]),
         method: one(headers['mcp-method']),

@@ -3,6 +3,9 @@ import type { ReasonCode } from '../call/reason-code.ts'
 import type { Refusal } from '../call/refusal.ts'
 import { registry } from '../errors/registry.ts'
 
+/** Algorithms of DPoP proofs that are told to hosts; each fits a key that browsers and runtimes make natively. */
+const PROOF_ALGORITHMS = 'ES256 EdDSA'
+
 /** Refusals of HTTP itself: no JSON-RPC message was read that an error could answer. */
 const BEFORE_MESSAGE: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'CG_WIRE_TOO_LARGE',
@@ -107,21 +110,31 @@ function httpRefusal(refusal: Refusal, status: number, text: string, context: Re
   if (status === 401 || (status === 403 && refusal.code.startsWith('CG_IDENTITY_'))) {
     headers.push('WWW-Authenticate', challenge(refusal, status, text, context))
   }
+  if (refusal.nonce !== undefined) headers.push('DPoP-Nonce', refusal.nonce)
   if (refusal.retryAfterS !== undefined)
     headers.push('Retry-After', String(Math.max(1, Math.ceil(refusal.retryAfterS))))
   const problem = { type: 'about:blank', title: title(status), status, code: refusal.code, detail: text }
   return { shape: 'http', status, headers, problem }
 }
 
-/** One complete Bearer challenge (RFC 6750 section 3, RFC 9728 section 5.1). No error member when no token was sent. */
+/** What a DPoP challenge says is wrong (RFC 9449 sections 7.1 and 9); every other refusal is a Bearer challenge. */
+const DPOP_ERRORS: ReadonlyMap<ReasonCode, string> = new Map<ReasonCode, string>([
+  ['CG_IDENTITY_UNBOUND', 'invalid_token'],
+  ['CG_IDENTITY_PROOF', 'invalid_dpop_proof'],
+  ['CG_IDENTITY_NONCE', 'use_dpop_nonce'],
+])
+
+/** One complete challenge (RFC 6750 section 3, RFC 9728 section 5.1). No error member when no token was sent. */
 function challenge(refusal: Refusal, status: number, text: string, context: RefusedContext): string {
   const members = [`resource_metadata="${context.resourceMetadata}"`]
+  const dpop = DPOP_ERRORS.get(refusal.code)
   if (refusal.code !== 'CG_IDENTITY_MISSING') {
     members.unshift(
-      `error="${status === 403 ? 'insufficient_scope' : 'invalid_token'}"`,
+      `error="${dpop ?? (status === 403 ? 'insufficient_scope' : 'invalid_token')}"`,
       `error_description="${text.replace(/["\\]/g, "'")}"`,
     )
   }
+  if (dpop !== undefined) return `DPoP ${members.join(', ')}, algs="${PROOF_ALGORITHMS}"`
   return `Bearer ${members.join(', ')}`
 }
 

@@ -1,16 +1,27 @@
+import type { Caller } from '../call/call.ts'
 import { type JsonObject, stringMember } from '../call/json.ts'
 import { TRACEPARENT } from '../mcp/era.ts'
 import { type Exchange, countOf } from './http-listener.ts'
 
+/** The access token of a request, with what came to show that it is the sender's. */
+export type Credentials = Pick<Caller, 'token' | 'scheme' | 'proof' | 'certificate'>
+
 /**
- * The bearer token of a request. Two Authorization headers are none: no header may change who is authenticated
- * (ARCHITECTURE.md section 5, rule 1), and parsers differ in which of two they take.
+ * Reads them. Two Authorization headers are none: no header may change who is authenticated (ARCHITECTURE.md section 5, rule 1),
+ * and parsers differ in which of two they take. So are two proofs (RFC 9449 section 4.3, check 1).
+ * @param url public URL of the endpoint, for the proof
  */
-export function bearer({ request }: Exchange): string | undefined {
-  const { authorization } = request.headers
-  if (authorization === undefined) return undefined
-  const alone = countOf(request, 'authorization') === 1
-  return alone && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : ''
+export function credentialsOf({ request, certificate }: Exchange, url: string): Credentials {
+  const { authorization, dpop } = request.headers
+  if (authorization === undefined)
+    return { token: undefined, scheme: undefined, proof: undefined, certificate }
+  const [, name = '', token = ''] = /^(bearer|dpop) +(.*)$/i.exec(authorization) ?? []
+  if (token === '' || countOf(request, 'authorization') !== 1)
+    return { token: '', scheme: undefined, proof: undefined, certificate }
+  if (name.length !== 4) return { token: token.trim(), scheme: 'Bearer', proof: undefined, certificate }
+  const jwt = countOf(request, 'dpop') === 1 ? one(dpop) : undefined
+  const proof = jwt === undefined ? undefined : { jwt, httpMethod: request.method ?? '', url }
+  return { token: token.trim(), scheme: 'DPoP', proof, certificate }
 }
 
 /** A header as one text; repeated ones are joined, so that no second value hides behind the first. */

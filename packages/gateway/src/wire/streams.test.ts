@@ -83,7 +83,13 @@ async function host(t: TestContext, accept = 'text/event-stream') {
     })
   })
   return {
-    channel: new HttpChannel({ request: incoming, response, path: '/mcp/fix', peer: '127.0.0.1' }),
+    channel: new HttpChannel({
+      request: incoming,
+      response,
+      path: '/mcp/fix',
+      peer: '127.0.0.1',
+      certificate: undefined,
+    }),
     closed: once(response, 'close'),
     /** Waits until this text has been read. */
     async reads(wanted: string): Promise<void> {

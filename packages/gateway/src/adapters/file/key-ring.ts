@@ -127,5 +127,10 @@ function load(directory: string, keys: readonly SealKey[]): Loaded {
 function subkeysOf(secret: Buffer): Record<SealPurpose, KeyObject> {
   const subkey = (purpose: SealPurpose) =>
     createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `callgate seal ${purpose}`, KEY_BYTES)))
-  return { session: subkey('session'), 'request-state': subkey('request-state'), task: subkey('task') }
+  return {
+    session: subkey('session'),
+    'request-state': subkey('request-state'),
+    task: subkey('task'),
+    'dpop-nonce': subkey('dpop-nonce'),
+  }
 }

@@ -20,6 +20,14 @@ const MAX_AUDIENCES = 32
 /** Last second that a JavaScript date can name. */
 const MAX_NUMERIC_DATE = 8_640_000_000_000
 
+/** Whoever uses a token must also show a key: by a DPoP proof, by a client certificate, or both. */
+export interface Confirmation {
+  /** `jkt`: thumbprint of the DPoP key (RFC 9449 section 6.1). */
+  readonly keyThumbprint: string | undefined
+  /** `x5t#S256`: thumbprint of the client certificate (RFC 8705 section 3.1). */
+  readonly certificateThumbprint: string | undefined
+}
+
 /** What a token says, each member typed. True only once the signature holds. */
 export interface TokenClaims {
   readonly iss: string
@@ -39,6 +47,8 @@ export interface TokenClaims {
   readonly actor: string | undefined
   /** `sid`, else `grant_id` (OAuth grant management): both outlive a refresh. */
   readonly sid: string | undefined
+  /** What the token is bound to (RFC 7800 `cnf`); undefined: it is a bearer token. */
+  readonly confirmation: Confirmation | undefined
   /** The token asks to be claimed once in every replay mode. */
   readonly once: boolean
   readonly grants: readonly string[]
@@ -61,6 +71,7 @@ export const PAYLOAD_SCAN: ScanOptions = {
       'client_id',
       'azp',
       'act',
+      'cnf',
       'sid',
       'grant_id',
       'once',
@@ -95,6 +106,7 @@ export function parseClaims(payload: JsonObject): TokenClaims {
     authorizedParty: optionalText(payload, 'azp'),
     actor: actorOf(payload),
     sid: optionalText(payload, 'sid') ?? optionalText(payload, 'grant_id'),
+    confirmation: confirmationOf(payload),
     once: once === true,
     grants: parseGrants(payload),
   }
@@ -195,6 +207,32 @@ function actorOf(payload: JsonObject): string | undefined {
   // An `act` that names nobody would fall back to the client and attribute the call to the wrong party.
   if (sub === undefined) throw missing('act.sub')
   return sub
+}
+
+/** A key that cannot be checked here binds the token to somebody else: such a token is refused, not taken as a bearer token. */
+function confirmationOf(payload: JsonObject): Confirmation | undefined {
+  const cnf = member(payload, 'cnf')
+  if (cnf === undefined) return undefined
+  if (!isJsonObject(cnf)) throw wrong('cnf', 'an object', cnf)
+  const unknown = Object.keys(cnf).find((name) => name !== 'jkt' && name !== 'x5t#S256')
+  const confirmation = {
+    keyThumbprint: thumbprint(cnf, 'jkt'),
+    certificateThumbprint: thumbprint(cnf, 'x5t#S256'),
+  }
+  const none = confirmation.keyThumbprint === undefined && confirmation.certificateThumbprint === undefined
+  if (unknown !== undefined || none) {
+    throw new Refusal('CG_IDENTITY_CLAIM', {
+      internal: `claim \`cnf\` ${none ? 'names no key' : `has ${shown(unknown ?? '')}`} (expected \`jkt\` or \`x5t#S256\`)`,
+    })
+  }
+  return confirmation
+}
+
+/** SHA-256 in base64url without padding. */
+function thumbprint(cnf: JsonObject, name: string): string | undefined {
+  const text = optionalText(cnf, name, `cnf.${name}`)
+  if (text === undefined || /^[A-Za-z0-9_-]{43}$/.test(text)) return text
+  throw wrong(`cnf.${name}`, 'a SHA-256 thumbprint of 43 base64url characters', text)
 }
 
 function missing(name: string): Refusal {

@@ -246,7 +246,7 @@ test('a header or payload with a member twice, or an odd-case twin of a claim, i
 test('none, HMAC with the public key as secret, foreign keys and algorithms out of the list are refused', async () => {
   verifies('play7.broken-auth')
   const { ask, keys } = bench()
-  await refuses(ask(undefined), 'CG_IDENTITY_MISSING', /no bearer token/)
+  await refuses(ask(undefined), 'CG_IDENTITY_MISSING', /no access token/)
   await refuses(ask('opaque'), 'CG_IDENTITY_MALFORMED', /three parts/)
   await refuses(ask('x'.repeat(8_193)), 'CG_IDENTITY_MALFORMED', /8193 characters/)
   for (const alg of ['none', 'NONE', 'HS256', 'es256', 'ES256K', 7, undefined]) {

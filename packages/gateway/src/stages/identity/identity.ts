@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import type { Caller, IdentifiedCall, Principal, ReceivedCall, Session } from '../../call/call.ts'
+import type {
+  Caller,
+  IdentifiedCall,
+  PeerCertificate,
+  Principal,
+  Proof,
+  ReceivedCall,
+  Session,
+} from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import type { KeySource, VerificationKey } from '../../ports/key-source.ts'
-import type { ReplayGuard } from '../../ports/replay-guard.ts'
+import type { Claim, ReplayGuard } from '../../ports/replay-guard.ts'
 import type { Sessions } from '../../ports/sessions.ts'
 import {
   MAX_CLOCK_SKEW_S,
@@ -16,6 +24,8 @@ import {
   parsePayload,
   requiredText,
 } from './claims.ts'
+import { type CertificateRule, certificatePrincipal } from './certificates.ts'
+import { checkProof } from './dpop.ts'
 import { MAX_TOKEN_CHARS, SIGNATURE_ALGORITHMS, checkSignature, parseJws } from './jws.ts'
 import { MissBudget } from './miss-budget.ts'
 import type { ActorRegistry } from './principal.ts'
@@ -30,6 +40,15 @@ export interface IdentityDeps {
   readonly keys: KeySource
   readonly replay: ReplayGuard
   readonly sessions: Sessions
+  /** Nonces for DPoP proofs (RFC 9449 section 9); default none: a proof is bounded by its age and used once. */
+  readonly nonces?: Nonces
+}
+
+/** Makes nonces and knows its own. */
+export interface Nonces {
+  /** @param now milliseconds since the epoch */
+  issue(now: number): string
+  isFresh(nonce: string, now: number): boolean
 }
 
 /** How identity judges: the `identity` part of the configuration. Defaults are the strict ones. */
@@ -40,8 +59,16 @@ export interface IdentityOptions {
   readonly algorithms?: readonly string[]
   /** Types of known actors; default none: everyone is an agent. */
   readonly actors?: ActorRegistry
-  /** `once`: each token opens one call. `session`: a token serves the one session that its claims name. Default `once`. */
-  readonly replay?: 'once' | 'session'
+  /**
+   * `proof`: a token must be bound to a key that each request proves (DPoP, or the client certificate of its connection).
+   * `once`: each token opens one call. `session`: a token serves the one session that its claims name. Whatever it is, a token
+   * that says it is bound is proven. Default `proof`.
+   */
+  readonly replay?: 'proof' | 'once' | 'session'
+  /** Who client certificates are that come without a token; default none: a token is needed. */
+  readonly certificates?: readonly CertificateRule[]
+  /** Told of a token or proof that was used before, by its hash in records. */
+  readonly onReplayed?: (principal: Principal, what: 'token' | 'proof') => void
   /** Seconds, 0 to 60. Default 30. */
   readonly clockSkewS?: number
   /** Seconds, 1 to 600. Default 600. */
@@ -83,7 +110,7 @@ const ACCESS_TOKEN_TYPES = new Set(['jwt', 'at+jwt', 'application/at+jwt'])
  */
 export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Identity {
   const actors = options.actors ?? {}
-  const replay = options.replay ?? 'once'
+  const replay = options.replay ?? 'proof'
   const skewS = inBounds('clockSkewS', options.clockSkewS ?? 30, 0, MAX_CLOCK_SKEW_S)
   const maxTokenLifeS = inBounds(
     'maxTokenLifeS',
@@ -105,27 +132,54 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       `\`algorithms\` names \`${name}\` (expected some of ${[...SIGNATURE_ALGORITHMS].join(' ')})`,
     )
   }
+  /** Proofs that hold, by the token that they were checked for: one HTTP request may be judged more than once. */
+  const proven = new WeakMap<Proof, string>()
+  const ofCertificate = new WeakMap<PeerCertificate, Principal>()
   const generationOf = (issuer: string): number => deps.keys.generation(issuer)
 
   function authenticate(caller: Caller, now: number): Identified | Promise<Identified> {
     const { token, peer } = caller
+    if (token === undefined && caller.certificate !== undefined) return known(caller.certificate, caller, now)
     if (token === undefined || token === '') {
-      throw new Refusal('CG_IDENTITY_MISSING', { internal: 'no bearer token' })
+      throw new Refusal('CG_IDENTITY_MISSING', { internal: 'no access token' })
     }
     // parseJws says the same, but a longer text is not even worth its hash.
     if (token.length > MAX_TOKEN_CHARS) return refuseLength(token.length)
     const key = tokenKey(token)
-    const known = cache.get(key, generationOf)
-    if (known !== undefined) return admit(known, key, caller, now)
-
-    const retryAfterS = budget.take(peer, now)
-    if (retryAfterS > 0) {
-      throw new Refusal('CG_IDENTITY_FLOOD', {
-        internal: 'peer sent more unverified tokens than its budget allows',
-        retryAfterS,
-      })
-    }
+    const verified = cache.get(key, generationOf)
+    if (verified !== undefined) return admit(verified, key, caller, now)
+    spend(peer, now)
     return verify(token, key, caller, now)
+  }
+
+  /** @throws Refusal CG_IDENTITY_FLOOD when the peer has no signature check left */
+  function spend(peer: string, now: number): void {
+    const retryAfterS = budget.take(peer, now)
+    if (retryAfterS === 0) return
+    throw new Refusal('CG_IDENTITY_FLOOD', {
+      internal: 'peer sent more unverified tokens than its budget allows',
+      retryAfterS,
+    })
+  }
+
+  /** A caller whom its certificate alone names: TLS has checked chain, life and revocation. */
+  function known(certificate: PeerCertificate, caller: Caller, now: number): Identified {
+    const principal =
+      ofCertificate.get(certificate) ?? certificatePrincipal(certificate, options.certificates ?? [], actors)
+    if (principal === undefined) {
+      throw new Refusal(
+        (options.certificates ?? []).length === 0 ? 'CG_IDENTITY_MISSING' : 'CG_IDENTITY_CERTIFICATE',
+        {
+          internal: `no access token, and no rule names the certificate ${shown(certificate.uris[0] ?? certificate.subject)}`,
+        },
+      )
+    }
+    ofCertificate.set(certificate, principal)
+    // A connection outlives the hour at which its certificate was good.
+    if (now / 1_000 >= certificate.notAfter) {
+      throw new Refusal('CG_IDENTITY_CERTIFICATE', { internal: 'the client certificate has expired' })
+    }
+    return enter(principal, tupleOf(principal), undefined, caller, now)
   }
 
   /** A token not seen before: issuer, key, signature, claims. */
@@ -169,7 +223,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     const tenant = tenantClaim === undefined ? 'default' : requiredText(payload, tenantClaim)
     const principal = principalOf(claims, tenant, actors)
     const tuple = tupleOf(principal)
-    const binding = bindingOf(tuple, claims.sid)
+    const binding = bindingOf(tuple, claims.sid, claims.confirmation)
     return { claims, principal, tuple, binding, generation, resource: '', claimed: false }
   }
 
@@ -220,8 +274,75 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       token.resource = endpoint.resource
     }
     const once = replay === 'once' || token.claims.once
-    if (token.claimed) return enter(token, caller, now)
-    return claim(token, once ? randomUUID() : token.binding, once).then(() => enter(token, caller, now))
+    const { principal, tuple, claims } = token
+    const entered = () => enter(principal, tuple, claims.sid, caller, now)
+    const claimed = () =>
+      token.claimed ? undefined : claim(token, once ? randomUUID() : token.binding, once)
+    const possessed = possess(token, key, caller, now)
+    if (possessed !== undefined) return possessed.then(claimed).then(entered)
+    return claimed()?.then(entered) ?? entered()
+  }
+
+  /**
+   * Holds the caller to the key that its token is bound to (RFC 9449, RFC 8705).
+   * @returns undefined when nothing has to be waited for
+   * @throws Refusal CG_IDENTITY_UNBOUND, CG_IDENTITY_CERTIFICATE, CG_IDENTITY_PROOF, CG_IDENTITY_NONCE, CG_IDENTITY_FLOOD
+   */
+  function possess(
+    token: VerifiedToken,
+    key: string,
+    caller: Caller,
+    now: number,
+  ): Promise<void> | undefined {
+    const { confirmation } = token.claims
+    if (confirmation === undefined && replay === 'proof') {
+      throw new Refusal('CG_IDENTITY_UNBOUND', {
+        internal: 'token has no `cnf`, and bearer tokens are not accepted',
+      })
+    }
+    const certificate = confirmation?.certificateThumbprint
+    if (certificate !== undefined && certificate !== caller.certificate?.thumbprint) {
+      throw new Refusal('CG_IDENTITY_CERTIFICATE', {
+        internal: `token is bound to another certificate than ${caller.certificate === undefined ? 'none' : 'the one that was shown'}`,
+      })
+    }
+    const keyThumbprint = confirmation?.keyThumbprint
+    // RFC 9449 section 7.2: a bound token that is taken under the other scheme loses its protection, and the reverse is a lie.
+    if ((keyThumbprint !== undefined) !== (caller.scheme === 'DPoP')) {
+      throw new Refusal('CG_IDENTITY_PROOF', {
+        internal:
+          keyThumbprint === undefined
+            ? 'token came as DPoP and is bound to no key'
+            : 'token is bound to a key and came as Bearer',
+      })
+    }
+    if (keyThumbprint === undefined) return undefined
+    const { proof } = caller
+    if (proof === undefined)
+      throw new Refusal('CG_IDENTITY_PROOF', { internal: 'the request has no DPoP proof, or more than one' })
+    if (proven.get(proof) === key) return undefined
+    return prove(token, proof, keyThumbprint, caller, now).then(() => void proven.set(proof, key))
+  }
+
+  async function prove(
+    { principal }: VerifiedToken,
+    proof: Proof,
+    keyThumbprint: string,
+    { peer, token = '' }: Caller,
+    now: number,
+  ): Promise<void> {
+    spend(peer, now)
+    const { nonces } = deps
+    const { id, exp } = checkProof(proof, token, keyThumbprint, now / 1_000, {
+      algorithms,
+      clockSkewS: skewS,
+      isFresh: nonces && ((nonce) => nonces.isFresh(nonce, now)),
+      newNonce: nonces && (() => nonces.issue(now)),
+    })
+    budget.refund(peer)
+    if ((await claimOf(id, exp, randomUUID(), 'proof')) === 'first') return
+    options.onReplayed?.(principal, 'proof')
+    throw new Refusal('CG_IDENTITY_PROOF', { internal: `DPoP proof ${id} was used before` })
   }
 
   /** INVARIANT: a token opens nothing before its claim is durable; a store that cannot answer refuses (SECURITY.md 1.1). */
@@ -229,18 +350,12 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     const { principal, claims } = token
     const { jtiHash } = principal.token
     // Until the last moment at which checkTimes would still pass it.
-    const outcome = await deps.replay
-      .claim(jtiHash, Math.ceil(claims.exp + skewS), binding)
-      .catch((cause: unknown) => {
-        throw new Refusal('CG_IDENTITY_REPLAY_STORE', {
-          internal: `replay store did not answer for token ${jtiHash} (${cause instanceof Error ? cause.message : 'no reason given'})`,
-          cause,
-        })
-      })
+    const outcome = await claimOf(jtiHash, Math.ceil(claims.exp + skewS), binding, 'token')
     if (outcome === 'first' || (outcome === 'same' && !once)) {
       token.claimed = !once
       return
     }
+    options.onReplayed?.(principal, 'token')
     throw new Refusal('CG_IDENTITY_REPLAYED', {
       internal: once
         ? `token ${jtiHash} was used before and opens one call only; mint a new one for each call`
@@ -248,12 +363,27 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     })
   }
 
-  function enter(token: VerifiedToken, caller: Caller, now: number): Identified {
-    const session = deps.sessions.enter(token.tuple, token.claims.sid, now)
+  function claimOf(id: string, exp: number, binding: string, what: 'token' | 'proof'): Promise<Claim> {
+    return deps.replay.claim(id, exp, binding).catch((cause: unknown) => {
+      throw new Refusal('CG_IDENTITY_REPLAY_STORE', {
+        internal: `replay store did not answer for ${what} ${id} (${cause instanceof Error ? cause.message : 'no reason given'})`,
+        cause,
+      })
+    })
+  }
+
+  function enter(
+    principal: Principal,
+    tuple: string,
+    sid: string | undefined,
+    caller: Caller,
+    now: number,
+  ): Identified {
+    const session = deps.sessions.enter(tuple, sid, now)
     if (caller.session !== undefined && caller.session !== session.id) {
       throw new Refusal('CG_WIRE_SESSION', { internal: 'the session id was given to another session' })
     }
-    return { principal: token.principal, session }
+    return { principal, session }
   }
 
   return {

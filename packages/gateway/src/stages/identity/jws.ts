@@ -48,7 +48,7 @@ export const SIGNATURE_ALGORITHMS: ReadonlySet<string> = new Set(ALGORITHMS.keys
  * Header members that change what is verified, or bring their own key. An extension that we do not know must be refused
  * (RFC 7515 s4.1.11); keys come from the issuer's JWKS and from nowhere else (CVE-2018-0114, RFC 8725 s3.10).
  */
-const REFUSED_HEADERS = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'zip', 'enc'] as const
+const REFUSED_HEADERS: readonly string[] = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'zip', 'enc']
 
 const HEADER_SCAN: ScanOptions = {
   maxBytes: 2_048,
@@ -59,6 +59,7 @@ const HEADER_SCAN: ScanOptions = {
 
 /** A compact JWS, strictly read and not yet verified: nothing in it is true. */
 export interface Jws {
+  readonly header: JsonObject
   readonly alg: string
   readonly kid: string | undefined
   readonly typ: string | undefined
@@ -71,9 +72,10 @@ export interface Jws {
 /**
  * Reads a compact JWS strictly (RFC 7515 s7.1): three parts of canonical base64url, a header without duplicate members.
  * @param accepted algorithms, out of SIGNATURE_ALGORITHMS
+ * @param ownKey whether its header brings the key, as that of a DPoP proof does; default false
  * @throws Refusal CG_IDENTITY_MALFORMED or CG_IDENTITY_ALGORITHM
  */
-export function parseJws(token: string, accepted = SIGNATURE_ALGORITHMS): Jws {
+export function parseJws(token: string, accepted = SIGNATURE_ALGORITHMS, ownKey = false): Jws {
   if (token.length > MAX_TOKEN_CHARS) {
     throw malformed(`token is ${token.length} characters long, at most ${MAX_TOKEN_CHARS} are read`)
   }
@@ -84,7 +86,7 @@ export function parseJws(token: string, accepted = SIGNATURE_ALGORITHMS): Jws {
   }
   const header = parseJsonPart(decodePart(head, 'header'), HEADER_SCAN, 'header')
   for (const name of REFUSED_HEADERS) {
-    if (Object.hasOwn(header, name)) {
+    if (Object.hasOwn(header, name) && !(ownKey && name === 'jwk')) {
       throw malformed(
         `header has \`${name}\`; keys come from the issuer's JWKS only and extensions are not taken`,
       )
@@ -102,6 +104,7 @@ export function parseJws(token: string, accepted = SIGNATURE_ALGORITHMS): Jws {
   const typ = member(header, 'typ')
   if (typ !== undefined && typeof typ !== 'string') throw malformed('header `typ` is not a string')
   return {
+    header,
     alg,
     kid,
     typ,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Actor, Principal } from '../../call/call.ts'
-import type { TokenClaims } from './claims.ts'
+import type { Confirmation, TokenClaims } from './claims.ts'
 
 /** Operator's registry of actors: id to type. Who is not in it is an agent, the type that policy trusts least. */
 export type ActorRegistry = Readonly<Record<string, { readonly type: Actor['type'] }>>
@@ -27,9 +27,14 @@ export function tupleOf({ token, tenant, actor, subject, clientId }: Principal):
   return JSON.stringify([token.iss, tenant, actor.id, subject, clientId])
 }
 
-/** Session key that a token's claim is bound to: of claims only, so that it is the same after a restart and on any node. */
-export function bindingOf(tuple: string, sid: string | undefined): string {
-  return short(JSON.stringify([tuple, sid ?? null]))
+/**
+ * What a token's claim is bound to, of claims only, so that it is the same after a restart and on any node: the key that the
+ * token is bound to, else the session key.
+ */
+export function bindingOf(tuple: string, sid: string | undefined, confirmation?: Confirmation): string {
+  if (confirmation === undefined) return short(JSON.stringify([tuple, sid ?? null]))
+  const { keyThumbprint, certificateThumbprint } = confirmation
+  return short(JSON.stringify(['cnf', keyThumbprint ?? null, certificateThumbprint ?? null]))
 }
 
 /** Name of a token in records and in the replay store: issuer and jti hashed together, 128 bits in hex. Never the jti. */

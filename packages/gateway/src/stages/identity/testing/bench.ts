@@ -7,7 +7,7 @@ import { Refusal } from '../../../call/refusal.ts'
 import { createSessions } from '../../../adapters/memory/sessions.ts'
 import type { KeySource, VerificationKey } from '../../../ports/key-source.ts'
 import type { Claim, ReplayGuard } from '../../../ports/replay-guard.ts'
-import type { Identified, Identity, IdentityOptions } from '../identity.ts'
+import type { Identified, Identity, IdentityDeps, IdentityOptions } from '../identity.ts'
 import { createIdentity } from '../identity.ts'
 
 export const NOW_S = 1_800_000_000
@@ -97,7 +97,10 @@ export class TestReplay implements ReplayGuard {
 }
 
 /** An identity room with its neighbours. */
-export function bench(options: Partial<IdentityOptions> = {}): {
+export function bench(
+  options: Partial<IdentityOptions> = {},
+  deps: Pick<IdentityDeps, 'nonces'> = {},
+): {
   identity: Identity
   keys: TestKeys
   replay: TestReplay
@@ -106,8 +109,8 @@ export function bench(options: Partial<IdentityOptions> = {}): {
   const keys = new TestKeys()
   const replay = new TestReplay()
   const identity = createIdentity(
-    { keys, replay, sessions: createSessions() },
-    { issuers: [{ issuer: ISSUER }], ...options },
+    { keys, replay, sessions: createSessions(), ...deps },
+    { issuers: [{ issuer: ISSUER }], replay: 'once', ...options },
   )
   return {
     identity,

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { verifies } from '../packages/gateway/src/testing/verifies.ts'
+import { DpopKey, type ProofClaims } from './harness/dpop.ts'
+import { Fixture } from './harness/fixtures.ts'
+import { type HttpAnswer, TestGate } from './harness/gate.ts'
+import { requestText, sendRaw } from './harness/raw.ts'
+
+/** Replays that are tried: CALLGATE_PROOF_REPLAYS sets more. */
+const REPLAYS = Number(process.env['CALLGATE_PROOF_REPLAYS'] ?? 5_000)
+const IDENTITY =
+  'issuers: [{ issuer: "urn:callgate:dev-issuer", dev: true }]\nmissesPerPeer: { burst: 100000 }'
+const LIST = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+
+const fixture = new Fixture([
+  { name: 'echo', description: 'Echoes', inputSchema: { type: 'object', additionalProperties: true } },
+])
+const folder = mkdtempSync(join(tmpdir(), 'callgate-bound-'))
+const key = new DpopKey()
+const start = () => TestGate.start({ folder, servers: fixture.yaml('fix'), identity: IDENTITY })
+let gate: TestGate
+
+before(async () => {
+  gate = await start()
+})
+after(async () => {
+  await gate.close()
+  rmSync(folder, { recursive: true, force: true })
+  rmSync(fixture.folder, { recursive: true, force: true })
+})
+
+const bound = (): string => gate.mint({ confirmation: { jkt: key.jkt } })
+const url = (): string => `${gate.url}/mcp`
+
+function post(headers: Record<string, string>, body = LIST, path = '/mcp'): Promise<HttpAnswer> {
+  return gate.http('POST', path, { 'content-type': 'application/json', ...headers }, body)
+}
+
+const send = (token: string, claims: ProofClaims = {}): Promise<HttpAnswer> =>
+  post(key.headers(url(), token, claims))
+
+test('without a word in the configuration a bearer token is refused, and a bound one calls tools as often as it proves its key', async () => {
+  verifies('play2.jti-replay.bound-tokens')
+  const refused = await post({ authorization: `Bearer ${gate.mint()}` })
+  assert.deepEqual([refused.status, refused.json()['code']], [401, 'CG_IDENTITY_UNBOUND'])
+  assert.match(
+    String(refused.headers['www-authenticate']),
+    /^DPoP error="invalid_token", error_description="[^"]+", resource_metadata="[^"]+", algs="ES256 EdDSA"$/,
+  )
+  const token = bound()
+  const call =
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fix__echo","arguments":{"a":1}}}'
+  for (let i = 0; i < 3; i++) {
+    const answer = await post(key.headers(url(), token), call)
+    assert.equal(answer.status, 200)
+    assert.equal((answer.json() as { result: { isError?: boolean } }).result.isError ?? false, false)
+  }
+})
+
+test('a wrong proof is a 401 whose challenge names DPoP', async () => {
+  verifies('play2.jti-replay.bound-tokens')
+  const answer = await send(bound(), { htm: 'GET' })
+  assert.deepEqual([answer.status, answer.json()['code']], [401, 'CG_IDENTITY_PROOF'])
+  assert.match(String(answer.headers['www-authenticate']), /^DPoP error="invalid_dpop_proof"/)
+})
+
+test('a stolen token opens nothing: as Bearer, without a proof, with another key, at another endpoint', async () => {
+  verifies('play2.jti-replay.bound-tokens')
+  const token = bound()
+  const thief = new DpopKey()
+  const tries = [
+    post({ authorization: `Bearer ${token}` }),
+    post({ authorization: `DPoP ${token}` }),
+    post(thief.headers(url(), token)),
+    post({ authorization: `Bearer ${token}`, dpop: key.proof(url(), token) }),
+    post(key.headers(url(), token), LIST, '/mcp/fix'),
+  ]
+  for (const answer of await Promise.all(tries)) {
+    assert.deepEqual([answer.status, answer.json()['code']], [401, 'CG_IDENTITY_PROOF'])
+  }
+  assert.equal((await send(token)).status, 200)
+  const server = `${gate.url}/mcp/fix`
+  assert.equal((await post(key.headers(server, token), LIST, '/mcp/fix')).status, 200)
+})
+
+test('two DPoP headers are none, whichever of them is good', async () => {
+  const token = bound()
+  const head = (...proofs: string[]): string[] => [
+    'Content-Type: application/json',
+    `Authorization: DPoP ${token}`,
+    ...proofs.map((proof) => `DPoP: ${proof}`),
+  ]
+  const status = async (...proofs: string[]): Promise<number> =>
+    (await sendRaw(gate.url, requestText(gate.url, 'POST', '/mcp', head(...proofs), LIST))).status
+  assert.equal(await status(key.proof(url(), token), 'x'), 401)
+  assert.equal(await status('x', key.proof(url(), token)), 401)
+  assert.equal(await status(key.proof(url(), token), key.proof(url(), token)), 401)
+  assert.equal(await status(key.proof(url(), token)), 200)
+})
+
+test(`of ${REPLAYS} replays of proofs that were used none is accepted, also by a gate that was killed and started again`, async () => {
+  verifies('play2.jti-replay.bound-tokens')
+  const token = bound()
+  const used = Array.from({ length: 50 }, () => key.headers(url(), token))
+  for (const headers of used) assert.equal((await post(headers)).status, 200)
+  const accepted = new Map<string, number>()
+  const replay = async (count: number): Promise<void> => {
+    for (let done = 0; done < count; done += 50) {
+      for (const { status, body } of await Promise.all(used.map((headers) => post(headers)))) {
+        const code = status === 401 ? String((JSON.parse(body) as { code: string }).code) : `${status}`
+        accepted.set(code, (accepted.get(code) ?? 0) + 1)
+      }
+    }
+  }
+  await replay(REPLAYS / 2)
+  const port = new URL(gate.url).port
+  await gate.stop('SIGKILL')
+  // At the same address, so that the proofs are still about it.
+  gate = await TestGate.start({
+    folder,
+    servers: fixture.yaml('fix'),
+    identity: IDENTITY,
+    more: `listener: { port: ${port} }`,
+  })
+  await replay(REPLAYS / 2)
+  assert.deepEqual([...accepted], [['CG_IDENTITY_PROOF', REPLAYS]])
+  assert.equal((await send(token)).status, 200, 'the token itself goes on')
+})
