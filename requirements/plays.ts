@@ -1,7 +1,6 @@
 import type { Requirement } from './requirement.ts'
 
 const ISSUER = 'waits for issuer/: the embedded authorization server and its federation'
-const TLS = 'waits for TLS on the listeners and towards servers'
 const NODES = 'waits for the stores that several nodes share'
 const EGRESS = 'waits for stages/egress'
 const DLP = 'waits for stages/dlp'
@@ -47,7 +46,6 @@ export const plays = {
   'play2.tls': {
     source: 'playbook Play 2: "TLS 1.2+ and mTLS MCP↔tools↔APIs, cert rotation ≤ 90 days"',
     behaviour: 'TLS 1.2 or later with sane ciphers; a TLS 1.1 client is refused',
-    deferred: TLS,
   },
   'play2.tls.plain-loopback': {
     source: 'playbook Play 2: "TLS 1.2+ and mTLS MCP↔tools↔APIs"',
@@ -57,19 +55,16 @@ export const plays = {
   'play2.mtls-in': {
     source: 'playbook Play 2: "TLS 1.2+ and mTLS MCP↔tools↔APIs"',
     behaviour:
-      'client certificates of hosts map to actors by SPIFFE URI and DNS names; wrong CA, expired, no client EKU and wrong SAN are refused',
-    deferred: TLS,
+      'client certificates of hosts map to actors by SPIFFE URI, DNS name or subject; revoked, wrong CA, expired, an EKU without clientAuth and wrong SAN are refused',
   },
   'play2.mtls-out': {
     source: 'playbook Play 2: "TLS 1.2+ and mTLS MCP↔tools↔APIs"',
     behaviour: 'the gate shows its own client certificate to tools and APIs',
-    deferred: TLS,
   },
   'play2.rotation': {
     source: 'playbook Play 2: "cert rotation ≤ 90 days"',
     behaviour:
       'certificates are reloaded without dropping a call, and one that lives longer than 90 days is refused under strict',
-    deferred: TLS,
   },
   'play2.jwt-claims': {
     source:
@@ -86,6 +81,11 @@ export const plays = {
     source: 'RFC 7517; RFC 8725 section 3.8',
     behaviour:
       'a new key of an issuer is found by one refetch at a time, a removed key ends the tokens it signed, keys older than one hour without a refresh are not used',
+  },
+  'play2.issuer-exceptions': {
+    source: 'issue 4: issuers that cannot mint ours; Entra, Okta and Keycloak access token claims',
+    behaviour:
+      'tokens that lack nbf or jti, live longer or name another audience are refused with the ways out, and accepted only under an exception of their issuer that names what it lets pass and the day it ends',
   },
   'play2.jti-replay': {
     source: 'playbook Play 2: "jti replay defense"',

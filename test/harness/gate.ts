@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { type RequestOptions, request as requestTls } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -71,6 +72,8 @@ export class TestGate {
   readonly #owned: boolean
   url = ''
   stderr = ''
+  /** How its TLS is met: authorities, and a certificate of one's own. */
+  tls: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'agent' | 'ciphers' | 'minVersion' | 'maxVersion'> = {}
 
   private constructor(folder: string, owned: boolean, options: GateOptions) {
     this.folder = folder
@@ -142,7 +145,8 @@ export class TestGate {
     body?: string | Buffer,
   ): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
-      const req = request(this.url + path, { method, headers, agent: false }, (res) => {
+      const send = this.url.startsWith('https:') ? requestTls : request
+      const req = send(this.url + path, { agent: false, ...this.tls, method, headers }, (res) => {
         const chunks: Buffer[] = []
         res.on('data', (chunk: Buffer) => chunks.push(chunk))
         res.on('error', reject)

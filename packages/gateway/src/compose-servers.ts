@@ -1,18 +1,22 @@
 import { pathToFileURL } from 'node:url'
 import type { UpstreamOptions } from './adapters/upstream/index.ts'
 import type { JsonObject } from './call/json.ts'
+import type { ServerTls } from './compose-tls.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { declaredUpstream, declaresTasks } from './mcp/bridge-capabilities.ts'
 
 type Entry = GatewayConfig['servers'][string]
 
 /** Servers as the adapter takes them: roots as file URIs, and no roots at all where the operator named none. */
-export function upstreamServers(config: GatewayConfig): UpstreamOptions['servers'] {
+export function upstreamServers(config: GatewayConfig, tls: ServerTls): UpstreamOptions['servers'] {
   return Object.fromEntries(
     Object.entries(config.servers).map(([id, server]) => {
-      const { roots: _folders, clientCapabilities: _granted, ...own } = server
+      const { roots: _folders, clientCapabilities: _granted, ...rest } = server
       const roots = rootsOf(config, id)
-      return [id, roots === undefined ? own : { ...own, roots }]
+      const asked = roots === undefined ? {} : { roots }
+      if (rest.transport === 'stdio') return [id, { ...rest, ...asked }]
+      const { tls: files, ...own } = rest
+      return [id, files === undefined ? { ...own, ...asked } : { ...own, ...asked, tls: () => tls.of(id) }]
     }),
   )
 }

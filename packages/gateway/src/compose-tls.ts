@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
-import { createSecureContext } from 'node:tls'
+import { type SecureContextOptions, createSecureContext } from 'node:tls'
 import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
+import type { ClientTls } from './adapters/upstream/index.ts'
 import type { JsonObject } from './call/json.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { type TlsMaterial, lifetimeDays, tlsServerOptions } from './wire/tls.ts'
+import { inspectCertificate } from './net/certificate.ts'
+import { type TlsMaterial, tlsServerOptions } from './wire/tls.ts'
 
 /** Milliseconds between looks at the files. */
 const LOOK_MS = 500
@@ -16,6 +18,11 @@ const MAX_LIFE_DAYS = 90
 /** TLS of the listener, with the files of now. */
 export interface ListenerTls {
   readonly material: TlsMaterial
+  /**
+   * Whether a list of now names a serial number. It is asked of connections that were made under an older list; two authorities
+   * may give out one number, and then a good certificate has to connect anew.
+   */
+  isRevoked(serial: string): boolean
   /** From now on the server takes what the files become; what cannot be used leaves it as it is. */
   watch(server: Server | TlsServer): void
   close(): void
@@ -37,16 +44,18 @@ export async function openTls(
     })
   })
   const sayLife = (cert: Buffer): void => {
-    const days = lifetimeDays(cert)
+    const days = inspectCertificate(cert, Date.now()).lifetimeDays
     if (days > MAX_LIFE_DAYS)
       note('tls.lifetime', {
-        problem: `the certificate lives ${Math.ceil(days)} days, at most ${MAX_LIFE_DAYS} are sane`,
+        problem: `the certificate lives ${days} days, at most ${MAX_LIFE_DAYS} are sane`,
       })
   }
   sayLife(material.cert)
+  let serials = await revokedSerials(material.crl)
   let unwatch = (): void => undefined
   return {
     material,
+    isRevoked: (serial) => serials.has(serial),
     watch(server) {
       if (!('setSecureContext' in server)) return
       unwatch = watchFiles(paths, signs, LOOK_MS, async () => {
@@ -54,6 +63,7 @@ export async function openTls(
           const next = await read(files)
           // Handshakes from here on take the new files and no ticket of the old ones; what is open goes on.
           server.setSecureContext(tlsServerOptions(next))
+          serials = await revokedSerials(next.crl)
           note('tls.loaded', {})
           sayLife(next.cert)
         } catch (error) {
@@ -67,19 +77,95 @@ export async function openTls(
 
 /** @throws Error when a file is missing, or key and certificate do not belong together */
 async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promise<TlsMaterial> {
-  const load = (path: string | undefined): Promise<Buffer> | undefined =>
-    path === undefined ? undefined : readFile(path)
   const [key, cert, clientCa, crl] = await Promise.all([
     readFile(files.key),
-    readFile(files.cert),
+    // A file with both is read once: between two reads it may change.
+    files.cert === files.key ? undefined : readFile(files.cert),
     load(files.clientCa),
     load(files.crl),
   ])
   const clientCertificates = clientCa === undefined ? 'none' : files.clientCertificates
-  const material: TlsMaterial = { key, cert, clientCa, crl, clientCertificates }
+  const material: TlsMaterial = { key, cert: cert ?? key, clientCa, crl, clientCertificates }
   // Thrown here, before a server would take half of it.
+  judge('listener.tls.key` and `cert', { key, cert: material.cert })
+  if (clientCa !== undefined) judge('listener.tls.clientCa', { ca: clientCa })
+  if (crl !== undefined) judge('listener.tls.crl', { crl })
   createSecureContext(tlsServerOptions(material))
   return material
+}
+
+/** TLS towards the servers that have their own, with the files of now. */
+export interface ServerTls {
+  of(server: string): ClientTls
+  close(): void
+}
+
+/**
+ * Reads the files of TLS towards servers, and reads them again when they change.
+ * @throws CommandFailed naming the server, and the file that cannot be read or used
+ */
+export async function openServerTls(
+  servers: GatewayConfig['servers'],
+  note: (event: string, detail: JsonObject) => void,
+): Promise<ServerTls> {
+  const current = new Map<string, ClientTls>()
+  const watches: (() => void)[] = []
+  for (const [id, server] of Object.entries(servers)) {
+    if (server.transport !== 'http' || server.tls === undefined) continue
+    const { ca, cert, key } = server.tls
+    const paths = [ca, cert, key].filter((path) => path !== undefined)
+    const take = async (): Promise<void> => {
+      const [caFile, keyFile, apart] = await Promise.all([
+        load(ca),
+        load(key),
+        load(cert === key ? undefined : cert),
+      ])
+      const certFile = apart ?? keyFile
+      if (caFile !== undefined) judge(`servers.${id}.tls.ca`, { ca: caFile })
+      const own = certFile !== undefined && keyFile !== undefined ? { cert: certFile, key: keyFile } : {}
+      judge(`servers.${id}.tls.cert`, own)
+      current.set(id, { ...(caFile === undefined ? {} : { ca: caFile }), ...own })
+    }
+    const signs = await signsOf(paths)
+    await take().catch((error: unknown) => {
+      throw new CommandFailed(problemOf(error), { fix: `correct the files below \`servers.${id}.tls\`` })
+    })
+    watches.push(
+      watchFiles(paths, signs, LOOK_MS, () =>
+        take().then(
+          () => note('tls.loaded', { server: id }),
+          (error: unknown) => note('tls.refused', { server: id, problem: problemOf(error) }),
+        ),
+      ),
+    )
+  }
+  return {
+    of: (server) => current.get(server) ?? {},
+    close: () => {
+      for (const unwatch of watches) unwatch()
+    },
+  }
+}
+
+async function load(path: string | undefined): Promise<Buffer | undefined> {
+  return path === undefined ? undefined : readFile(path)
+}
+
+function judge(names: string, part: SecureContextOptions): void {
+  try {
+    createSecureContext(part)
+  } catch (cause) {
+    throw new Error(`\`${names}\`: ${problemOf(cause)}`, { cause })
+  }
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** The library that reads revocation lists is loaded where there is one. */
+async function revokedSerials(crl: Buffer | undefined): Promise<ReadonlySet<string>> {
+  if (crl === undefined) return NONE
+  const { revokedIn } = await import('./adapters/certs/revoked.ts')
+  return revokedIn(crl.toString('latin1'))
 }
 
 function problemOf(error: unknown): string {

@@ -19,6 +19,7 @@ import { Refusal } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
+import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
@@ -44,7 +45,7 @@ import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import type { CatalogServer } from './ports/catalog.ts'
 import type { EvidenceLog } from './ports/evidence-log.ts'
-import { openTls } from './compose-tls.ts'
+import { openServerTls, openTls } from './compose-tls.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
 import { createRoutes } from './wire/routes.ts'
@@ -142,7 +143,12 @@ async function compose(
       ...(config.identity.dpopNonce ? { nonces: createNonces(keyRing) } : {}),
     },
     {
-      issuers: config.identity.issuers,
+      issuers: config.identity.issuers.map(({ issuer, tenantClaim, claims, exception }) => ({
+        issuer,
+        ...(tenantClaim === undefined ? {} : { tenantClaim }),
+        ...(claims === undefined ? {} : { claims }),
+        ...(exception === undefined ? {} : { exception: { ...exception, until: endOfDay(exception.until) } }),
+      })),
       algorithms: config.identity.algorithms,
       actors: config.identity.actors,
       replay: config.identity.replay,
@@ -156,7 +162,8 @@ async function compose(
     },
   )
 
-  const upstream = createUpstream({ servers: upstreamServers(config), version })
+  const serverTls = await openServerTls(config.servers, note)
+  const upstream = createUpstream({ servers: upstreamServers(config, serverTls), version })
   const states = createRequestStates(keyRing, now)
   const taskIds = createTaskIds(keyRing)
   const declared = (server: string, host: JsonObject): JsonObject =>
@@ -268,6 +275,7 @@ async function compose(
     {
       serve: (exchange) => routes.serve(exchange),
       refuse: (exchange, refusal) => routes.refuse(exchange, refusal),
+      isRevoked: (certificate) => tls?.isRevoked(certificate.serial) === true,
     },
   )
   const url = enclosed === undefined ? await listen(server, listener.host, listener.port) : NOWHERE
@@ -333,6 +341,7 @@ async function compose(
       clearInterval(takeApprovals)
       unwatch()
       tls?.close()
+      serverTls.close()
       keyRing.close()
       listeners.close()
       discovery.stop()

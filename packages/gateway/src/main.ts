@@ -39,6 +39,11 @@ const world: World = {
     rotate: async (directory, now, revoke) =>
       (await import('./adapters/file/seal-keys.ts')).rotateSealKeys(directory, now, revoke),
   },
+  certificates: {
+    open: async (folder) =>
+      (await import('./adapters/certs/authority.ts')).openLocalAuthority(folder, Date.now),
+    inspect: async (pem, path) => (await import('./adapters/certs/rows.ts')).rowsOf(pem, path, Date.now()),
+  },
   macKeys: async (state) =>
     (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
   async relay({ url, tokenFor, dial, signal }) {

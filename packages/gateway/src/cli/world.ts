@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { JsonObject } from '../call/json.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
+import type { Certificates } from './certs.ts'
 
 /** A gate that runs in this process. */
 export interface RunningGate {
@@ -76,6 +77,8 @@ export interface World {
     readonly list: (directory: string) => Promise<readonly SealKeyFacts[]>
     readonly rotate: (directory: string, now: number, revoke: boolean) => Promise<readonly SealKeyFacts[]>
   }
+  /** The local certificate authority, and certificates of others. */
+  readonly certificates: Certificates
   /** Keys of the keyed hashes in records, by tenant. */
   readonly macKeys: (stateDir: string) => Promise<(tenant: string) => Buffer>
   /** Relays stdio of this process to an endpoint of a gate until the host closes it. */

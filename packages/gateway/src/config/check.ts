@@ -88,6 +88,14 @@ function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] 
       findings.push(finding([...path, 'jwks'], 'is missing (expected a file path or an https URL)'))
     }
     if (!strict) continue
+    if (issuer.exception !== undefined && !(endOfDay(issuer.exception.until) > Date.now())) {
+      findings.push(
+        finding(
+          [...path, 'exception', 'until'],
+          `is \`${issuer.exception.until}\`, which is over or no day, which --strict refuses; remove the exception, or set another day`,
+        ),
+      )
+    }
     if (issuer.dev)
       findings.push(
         finding([...path, 'dev'], 'is `true`, which --strict refuses; name the issuer of your company'),
@@ -99,6 +107,13 @@ function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] 
     }
   }
   return findings
+}
+
+/** @returns milliseconds since the epoch at which a day is over in UTC; NaN, which nothing is before, for one that no month has */
+export function endOfDay(day: string): number {
+  const start = new Date(`${day}T00:00:00Z`)
+  const isDay = !Number.isNaN(start.getTime()) && start.toISOString().startsWith(day)
+  return isDay ? start.getTime() + 86_400_000 : NaN
 }
 
 function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
@@ -114,6 +129,10 @@ function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
       )
     }
     if (server.transport === 'http') {
+      if (server.tls !== undefined && !server.url.startsWith('https:'))
+        findings.push(finding([...path, 'tls'], 'goes with an https `url`'))
+      if ((server.tls?.cert === undefined) !== (server.tls?.key === undefined))
+        findings.push(finding([...path, 'tls'], 'needs both `cert` and `key`, or none of them'))
       const why = unreachable(server.url, server.network)
       if (why !== undefined) findings.push(finding([...path, 'url'], why))
     }

@@ -124,6 +124,8 @@ const listener = z.strictObject({
     .describe('Longest request head in bytes.'),
 })
 
+const claimName = z.string().min(1).max(128)
+
 const issuer = z.strictObject({
   issuer: z.string().min(1).max(1024).describe('The `iss` claim of its tokens, letter by letter.'),
   jwks: text('a file path or an https URL', isKeySource)
@@ -138,6 +140,42 @@ const issuer = z.strictObject({
     .exactOptional()
     .describe(
       'Claim that names the tenant of a caller. Without it every caller belongs to the tenant `default`.',
+    ),
+  claims: z
+    .strictObject({
+      clientId: claimName.exactOptional().describe('Default `client_id`.'),
+      jti: claimName.exactOptional().describe('Default `jti`.'),
+      sid: claimName.exactOptional().describe('Default `sid`, else `grant_id`.'),
+    })
+    .exactOptional()
+    .describe('Names under which the issuer has claims, such as `{ jti: uti, clientId: azp }` for Entra.'),
+  exception: z
+    .strictObject({
+      until: word('a day such as `2027-01-31`', /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/).describe(
+        'Last day of the exception, UTC. From then on its tokens are judged as those of every other issuer.',
+      ),
+      without: z
+        .array(z.enum(['nbf', 'jti']))
+        .max(2)
+        .default([])
+        .describe('Claims that its tokens lack. Without `jti` the whole token is what cannot be used again.'),
+      maxTokenLifeS: z
+        .int()
+        .min(1)
+        .max(5_400)
+        .exactOptional()
+        .describe('Longest accepted life of its tokens in seconds. Default: `identity.maxTokenLifeS`.'),
+      audiences: z
+        .array(z.string().min(1).max(512))
+        .max(8)
+        .default([])
+        .describe(
+          'Values of `aud` that are taken for this gate beside its own URLs, for issuers without resource indicators (RFC 8707). Such a token opens every endpoint.',
+        ),
+    })
+    .exactOptional()
+    .describe(
+      'What this issuer cannot do, let pass until a day: Entra has no `jti`, Okta and Keycloak no `nbf`, and tokens of an hour are common.',
     ),
   dev: z
     .boolean()
@@ -242,6 +280,14 @@ const tool = z.strictObject({
     .describe('Words that policy rules can read as `tool.labels`.'),
 })
 
+const clientTls = z.strictObject({
+  ca: path.exactOptional().describe('Authorities of its certificate, PEM. Default: those that Node brings.'),
+  cert: path
+    .exactOptional()
+    .describe("The gate's own certificate with the intermediate ones behind it, PEM. With key."),
+  key: path.exactOptional().describe('Private key to cert, PEM.'),
+})
+
 const serverEntry = z.strictObject({
   command: z
     .array(z.string().max(32_768))
@@ -276,6 +322,11 @@ const serverEntry = z.strictObject({
     .exactOptional()
     .describe(
       'Private ranges that this server may live in; loopback too must be named. Metadata addresses are never reached. Only with url.',
+    ),
+  tls: clientTls
+    .exactOptional()
+    .describe(
+      'What the gate shows to this server and trusts of it; its files are read again when they change. Only with an https url.',
     ),
   era: z
     .enum(['auto', 'legacy', 'modern'])
@@ -328,7 +379,8 @@ const server = serverEntry
     if ((entry.command === undefined) === (entry.url === undefined)) {
       context.addIssue({ code: 'custom', message: 'needs exactly one of `command` and `url`', params: WHOLE })
     }
-    const foreign = entry.command === undefined ? (['env', 'cwd', 'shared'] as const) : (['network'] as const)
+    const foreign =
+      entry.command === undefined ? (['env', 'cwd', 'shared'] as const) : (['network', 'tls'] as const)
     for (const key of foreign) {
       if (entry[key] === undefined) continue
       const message =
@@ -338,7 +390,7 @@ const server = serverEntry
       context.addIssue({ code: 'custom', path: [key], message, params: WHOLE })
     }
   })
-  .transform(({ command, env, cwd, shared, url, network, ...common }) => {
+  .transform(({ command, env, cwd, shared, url, network, tls: transport, ...common }) => {
     if (command !== undefined) {
       return {
         transport: 'stdio' as const,
@@ -349,7 +401,13 @@ const server = serverEntry
         ...common,
       }
     }
-    return { transport: 'http' as const, url: url ?? '', network: network ?? [], ...common }
+    return {
+      transport: 'http' as const,
+      url: url ?? '',
+      network: network ?? [],
+      ...(transport === undefined ? {} : { tls: transport }),
+      ...common,
+    }
   })
 
 /** callgate.yaml, declared once: types, defaults, JSON Schema, reference page and messages are made from this. */
@@ -403,6 +461,8 @@ export interface IssuerConfig {
   readonly issuer: string
   readonly jwks: string
   readonly tenantClaim?: string
+  readonly claims?: Declared['identity']['issuers'][number]['claims']
+  readonly exception?: Declared['identity']['issuers'][number]['exception']
   readonly dev: boolean
 }
 

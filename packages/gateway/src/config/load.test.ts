@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import * as fc from 'fast-check'
+import { makeCa, makeCertificate } from '../../../../test/harness/pki.ts'
 import { verifies } from '../testing/verifies.ts'
 import type { GatewayConfig } from './declaration.ts'
 import type { Loaded, LoadOptions } from './load.ts'
@@ -267,4 +268,79 @@ test('`{state}` in a command and in an environment value is the state folder', (
   assert.deepEqual(crm.command, ['crm', '--store=/kept/crm'])
   assert.deepEqual(crm.env, { FILE: '/kept/x', OTHER: '{other}' })
   rmSync(folder, { recursive: true })
+})
+
+test('under --strict a certificate of the gate lives at most 90 days, towards hosts and towards servers', () => {
+  verifies('play2.rotation')
+  const day = 86_400_000
+  const issuer = makeCa()
+  for (const days of [90, 91]) {
+    const { pem } = makeCertificate({ issuer, from: 0, until: days * day })
+    writeFileSync(join(folder, `${days}.pem`), pem)
+  }
+  const yaml = (listener: number, server: number): string =>
+    `${LEAST}listener: { tls: { key: a.key, cert: ${listener}.pem } }
+servers: { crm: { url: 'https://crm.example/mcp', tls: { cert: ${server}.pem, key: a.key } } }
+`
+  good(yaml(90, 90), { strict: true })
+  good(yaml(91, 91))
+  const told = messages(load(yaml(91, 91), { strict: true }))
+  for (const key of ['listener.tls.cert', 'servers.crm.tls.cert'])
+    assert.ok(told.includes(`\`${key}\` lives 91 days, which --strict refuses (at most 90)`), told)
+})
+
+test('the listener leaves loopback only with TLS and a public URL, and what belongs together stands together', () => {
+  verifies('play2.tls.plain-loopback')
+  const listener = (text: string): string => messages(load(`${LEAST}listener: { ${text} }\n`))
+  const files = 'key: a.key, cert: a.pem'
+  assert.match(listener('host: 192.0.2.1'), /plain HTTP stays on loopback/)
+  assert.match(listener(`host: 192.0.2.1, tls: { ${files} }`), /`listener.publicUrl` is missing/)
+  assert.match(
+    listener(`publicUrl: "http://localhost:8420", tls: { ${files} }`),
+    /`listener.tls` makes it https/,
+  )
+  assert.match(listener(`tls: { ${files}, crl: a.crl }`), /goes with `clientCa`/)
+  const config = good(
+    `${LEAST}listener: { host: 192.0.2.1, publicUrl: "https://gate.example", tls: { ${files}, clientCa: ca.pem, crl: a.crl } }\n`,
+  )
+  assert.deepEqual(config.listener.tls, {
+    key: join(folder, 'a.key'),
+    cert: join(folder, 'a.pem'),
+    clientCa: join(folder, 'ca.pem'),
+    crl: join(folder, 'a.crl'),
+    clientCertificates: 'required',
+  })
+  const mapped = (entries: string, tls = ', clientCa: ca.pem'): string =>
+    messages(
+      load(
+        `${LEAST.replace('] }\n', `], certificates: [${entries}] }\n`)}listener: { tls: { ${files}${tls} } }\n`,
+      ),
+    )
+  assert.equal(mapped('{ uri: "spiffe://acme.example/x" }, { dns: ci.acme.example }'), 'ok')
+  assert.match(mapped('{ uri: "spiffe://acme.example/*" }'), /without `\*`/)
+  assert.match(mapped('{ uri: "spiffe://a.example/x", dns: ci.acme.example }'), /exactly one of/)
+  assert.match(mapped('{ actor: x }'), /exactly one of/)
+  assert.match(mapped('{ dns: ci.acme.example }', ''), /needs `listener.tls.clientCa`/)
+})
+
+test('TLS towards a server goes with https and needs key and certificate, and an exception ends on a day', () => {
+  const tls = (url: string, text: string): string =>
+    messages(load(`${LEAST}servers: { a: { url: '${url}', network: [127.0.0.0/8], tls: { ${text} } } }\n`))
+  assert.equal(tls('https://a.example', 'ca: a.pem'), 'ok')
+  assert.match(tls('http://127.0.0.1:1', 'ca: a.pem'), /goes with an https `url`/)
+  assert.match(tls('https://a.example', 'cert: a.pem'), /needs both `cert` and `key`/)
+  const until = (day: string, strict: boolean): string =>
+    messages(
+      load(
+        LEAST.replace('jwks: keys.json', `jwks: keys.json, exception: { until: ${day}, without: [nbf] }`),
+        {
+          strict,
+        },
+      ),
+    )
+  assert.equal(until('2999-12-31', true), 'ok')
+  assert.match(until('2020-01-01', true), /is over or no day, which --strict refuses/)
+  assert.match(until('2999-02-31', true), /is over or no day/)
+  assert.equal(until('2020-01-01', false), 'ok')
+  assert.match(until('2999-13-01', false), /a day such as/)
 })

@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { check } from './check.ts'
+import { inspectCertificate } from '../net/certificate.ts'
+import { type Finding, check } from './check.ts'
 import type { DeclaredConfig, GatewayConfig, IssuerConfig } from './declaration.ts'
 import { declaration } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import { problemsOf } from './messages.ts'
-import type { Problem } from './problem.ts'
+import { type ConfigPath, type Problem, formatPath } from './problem.ts'
 import { configSchema } from './schema.ts'
 import { MAX_BYTES, readSource } from './source.ts'
 
@@ -43,10 +44,41 @@ export function loadConfig(path: string, options: LoadOptions): Loaded {
   const problems = check(parsed.data, options.strict ?? false).map(({ path: at, message }) =>
     source.problemAt(at, message),
   )
+  if (options.strict === true) {
+    for (const { path: at, message } of certificateFindings(parsed.data, dirname(resolve(path))))
+      problems.push(source.problemAt(at, message))
+  }
   const port = portOf(options.env)
   if (typeof port === 'object') problems.push(port)
   if (problems.length > 0 || typeof port === 'object') return { problems: inOrder(problems) }
   return { config: resolved(parsed.data, path, port, options) }
+}
+
+/** Longest life of a certificate under --strict, in days. Source: playbook Play 2 ("cert rotation <= 90 days"). */
+const MAX_CERTIFICATE_DAYS = 90
+
+/** Certificates of our own that live too long. Those that cannot be read are told when the gate starts. */
+function certificateFindings({ listener, servers }: DeclaredConfig, folder: string): Finding[] {
+  const own: [ConfigPath, string][] = []
+  if (listener.tls !== undefined) own.push([['listener', 'tls', 'cert'], listener.tls.cert])
+  for (const [id, server] of Object.entries(servers)) {
+    if (server.transport === 'http' && server.tls?.cert !== undefined)
+      own.push([['servers', id, 'tls', 'cert'], server.tls.cert])
+  }
+  return own.flatMap(([at, file]) => {
+    const days = lifetimeDays(resolve(folder, file))
+    if (days === undefined || days <= MAX_CERTIFICATE_DAYS) return []
+    const message = `lives ${days} days, which --strict refuses (at most ${MAX_CERTIFICATE_DAYS}); issue a shorter one, as \`callgate certs issue\` does`
+    return [{ path: at, message: `\`${formatPath(at)}\` ${message}` }]
+  })
+}
+
+function lifetimeDays(path: string): number | undefined {
+  try {
+    return inspectCertificate(readFileSync(path), Date.now()).lifetimeDays
+  } catch {
+    return undefined
+  }
 }
 
 /** In the order of the file; a file that is no configuration at all should not fill the screen. */
@@ -94,6 +126,7 @@ function resolved(
   let state = join(cwd, 'state')
   if (envState !== undefined && envState !== '') state = resolve(cwd, envState)
   else if (declaredState !== undefined) state = resolve(folder, declaredState)
+  const { tls } = rest.listener
   const issuers = identity.issuers.map(({ jwks, ...issuer }): IssuerConfig => {
     const keys = jwks ?? join(state, 'keys', 'dev-issuer.jwks.json')
     return { ...issuer, jwks: isUrl(keys) ? keys : resolve(folder, keys) }
@@ -104,11 +137,15 @@ function resolved(
     servers[id] =
       server.transport === 'stdio'
         ? { ...server, roots, cwd: resolve(folder, server.cwd), ...inState(server, state) }
-        : { ...server, roots }
+        : { ...server, roots, ...(server.tls === undefined ? {} : { tls: serverFiles(server.tls, folder) }) }
   }
   return {
     ...rest,
-    listener: { ...rest.listener, port: port ?? rest.listener.port, ...inFolder(rest.listener, folder) },
+    listener: {
+      ...rest.listener,
+      port: port ?? rest.listener.port,
+      ...(tls === undefined ? {} : { tls: listenerFiles(tls, folder) }),
+    },
     identity: { ...identity, issuers },
     servers,
     policy: { files: rest.policy.files.map((policy) => resolve(folder, policy)) },
@@ -116,22 +153,38 @@ function resolved(
   }
 }
 
-/** The files of TLS, from the folder of the configuration. */
-function inFolder(
-  { tls }: DeclaredConfig['listener'],
-  folder: string,
-): Pick<GatewayConfig['listener'], 'tls'> {
-  if (tls === undefined) return {}
+/** Files of the listener's TLS, from the folder of the configuration. */
+function listenerFiles<T extends ListenerFiles>(tls: T, folder: string): T {
   const { key, cert, clientCa, crl } = tls
   return {
-    tls: {
-      ...tls,
-      key: resolve(folder, key),
-      cert: resolve(folder, cert),
-      ...(clientCa === undefined ? {} : { clientCa: resolve(folder, clientCa) }),
-      ...(crl === undefined ? {} : { crl: resolve(folder, crl) }),
-    },
+    ...tls,
+    key: resolve(folder, key),
+    cert: resolve(folder, cert),
+    ...(clientCa === undefined ? {} : { clientCa: resolve(folder, clientCa) }),
+    ...(crl === undefined ? {} : { crl: resolve(folder, crl) }),
   }
+}
+
+interface ListenerFiles {
+  readonly key: string
+  readonly cert: string
+  readonly clientCa?: string
+  readonly crl?: string
+}
+
+/** Files of the TLS towards a server, from the folder of the configuration. */
+function serverFiles({ ca, cert, key }: ServerFiles, folder: string): ServerFiles {
+  return {
+    ...(ca === undefined ? {} : { ca: resolve(folder, ca) }),
+    ...(cert === undefined ? {} : { cert: resolve(folder, cert) }),
+    ...(key === undefined ? {} : { key: resolve(folder, key) }),
+  }
+}
+
+interface ServerFiles {
+  ca?: string
+  cert?: string
+  key?: string
 }
 
 /** Puts the state folder where a command or an environment value says `{state}`. */

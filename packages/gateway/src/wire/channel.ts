@@ -1,10 +1,10 @@
 import { encodeSseEvent } from '../mcp/sse.ts'
-import { HYGIENE } from './headers.ts'
+import { hygieneOf } from './headers.ts'
 import { type Exchange, send } from './http-listener.ts'
 import { acceptsEvents } from './request-headers.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']
-const EVENTS = [...HYGIENE, 'Content-Type', 'text/event-stream', 'X-Accel-Buffering', 'no']
+const EVENTS = ['Content-Type', 'text/event-stream', 'X-Accel-Buffering', 'no']
 const NOTHING = Buffer.alloc(0)
 /** Bytes that may wait for a slow reader before notifications are dropped (SECURITY.md 1.2). */
 const MAX_WAITING = 256 * 1024
@@ -74,7 +74,8 @@ export class HttpChannel implements Channel {
   /** Begins the stream, so that a host which waits for its head goes on. */
   open(): void {
     const { response } = this.#exchange
-    if (!response.headersSent) response.writeHead(200, EVENTS).flushHeaders()
+    if (!response.headersSent)
+      response.writeHead(200, hygieneOf(this.#exchange.request.socket).concat(EVENTS)).flushHeaders()
   }
 
   keepAlive(): void {

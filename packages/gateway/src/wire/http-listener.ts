@@ -4,8 +4,8 @@ import { BlockList, type Socket, isIP } from 'node:net'
 import type { PeerCertificate } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
 import { GrowingBytes } from '../mcp/growing-bytes.ts'
-import { HYGIENE } from './headers.ts'
-import { type TlsMaterial, peerCertificateOf, tlsServerOptions } from './tls.ts'
+import { hygieneOf } from './headers.ts'
+import { type TlsMaterial, peerCertificateOf, revoked, tlsServerOptions } from './tls.ts'
 
 /** Bounds and names of a listener; defaults stand in config/. */
 export interface ListenerOptions {
@@ -39,6 +39,8 @@ export interface Exchange {
 }
 
 export interface ListenerHandlers {
+  /** Whether a client certificate was revoked after its connection was made. Default: none is. */
+  isRevoked?(certificate: PeerCertificate): boolean
   /** Answers a request. */
   serve(exchange: Exchange): Promise<void>
   /** Answers a refusal of the listener itself. */
@@ -86,6 +88,11 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     // An answer that is still being made may take as long as its call; nothing of it waits to be read.
     if (owes(socket).length === 0 || socket.writableLength > 0) socket.destroy()
   })
+  const certificateOf = (socket: Socket): PeerCertificate | Refusal | undefined => {
+    const certificate = peerCertificateOf(socket)
+    if (certificate === undefined || certificate instanceof Refusal) return certificate
+    return handlers.isRevoked?.(certificate) === true ? revoked() : certificate
+  }
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request
     const open = owes(socket)
@@ -96,7 +103,7 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     }
     open.push(response)
     owed.set(socket, open)
-    const certificate = peerCertificateOf(socket)
+    const certificate = certificateOf(socket)
     const exchange = {
       request,
       response,
@@ -120,7 +127,7 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     const response = owes(socket).at(-1)
     // Inside an answer that has begun, another one would read as a part of it. One without a socket waits behind such.
     const inside = response !== undefined && (response.headersSent || response.socket === null)
-    if (socket.writable && !inside) socket.write(rawError(error))
+    if (socket.writable && !inside) socket.write(rawError(error, hygieneOf(socket)))
     socket.destroy()
   })
   return server
@@ -205,7 +212,7 @@ function tooLarge(maxBytes: number): Refusal {
 export function send(exchange: Exchange, status: number, headers: readonly string[], body: Buffer): void {
   const { request, response } = exchange
   if (response.headersSent || response.destroyed) return
-  const all = HYGIENE.concat(headers, 'Content-Length', String(body.length))
+  const all = hygieneOf(request.socket).concat(headers, 'Content-Length', String(body.length))
   // Behind earlier answers of its connection a response has no socket yet, and waits for its turn.
   if (!request.complete && hasBody(request) && response.socket !== null) {
     sendUnread(response.socket, status, all, body)
@@ -270,7 +277,7 @@ function blockList(ranges: readonly string[]): BlockList {
 }
 
 /** The answer to what is not even HTTP, with the same headers as every other. */
-function rawError(error: NodeJS.ErrnoException): string {
+function rawError(error: NodeJS.ErrnoException, hygiene: readonly string[]): string {
   const status =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? '431 Request Header Fields Too Large'
@@ -278,6 +285,6 @@ function rawError(error: NodeJS.ErrnoException): string {
         ? '408 Request Timeout'
         : '400 Bad Request'
   let head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n`
-  for (let i = 0; i < HYGIENE.length; i += 2) head += `${HYGIENE[i]}: ${HYGIENE[i + 1]}\r\n`
+  for (let i = 0; i < hygiene.length; i += 2) head += `${hygiene[i]}: ${hygiene[i + 1]}\r\n`
   return `${head}\r\n`
 }

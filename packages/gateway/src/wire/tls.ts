@@ -1,8 +1,8 @@
-import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { type TlsOptions, TLSSocket } from 'node:tls'
 import type { PeerCertificate } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
+import { type CertificateFacts, factsOf } from '../net/certificate.ts'
 
 /** Keys and certificates of a listener, as PEM. */
 export interface TlsMaterial {
@@ -65,61 +65,36 @@ export function peerCertificateOf(socket: Socket): PeerCertificate | Refusal | u
 }
 
 function readCertificate(socket: TLSSocket): PeerCertificate | Refusal | null {
-  const certificate = socket.getPeerX509Certificate()
-  if (certificate === undefined) return null
+  const shown = socket.getPeerX509Certificate()
+  if (shown === undefined) return null
   if (!socket.authorized) return refused(`is not verified (${String(socket.authorizationError)})`)
-  const names = alternativeNames(certificate.subjectAltName ?? '')
-  if (names === undefined) return refused('has a subject alternative name that cannot be read')
-  const uris = names.filter(([kind]) => kind === 'URI').map(([, name]) => name)
-  // A SPIFFE id is the only URI of its certificate (SPIFFE X.509-SVID section 2): with two, each reader picks its own.
+  let facts: CertificateFacts
+  try {
+    facts = factsOf(shown, Date.now())
+  } catch {
+    return refused('has a subject alternative name that cannot be read')
+  }
+  const { uris, dns, serial, notBefore, notAfter } = facts
+  // SPIFFE X.509-SVID sections 2 and 5.1: a leaf is no authority, and its id is its only URI; of two each reader picks its own.
+  if (facts.ca) return refused('is that of an authority')
   if (uris.length > 1 && uris.some((uri) => /^spiffe:/i.test(uri)))
     return refused('has a SPIFFE id beside another URI')
   return {
-    thumbprint: Buffer.from(certificate.fingerprint256.replaceAll(':', ''), 'hex').toString('base64url'),
+    thumbprint: Buffer.from(shown.fingerprint256.replaceAll(':', ''), 'hex').toString('base64url'),
+    serial,
     uris,
-    dns: names.filter(([kind]) => kind === 'DNS').map(([, name]) => name.toLowerCase()),
-    subject: certificate.subject,
-    notBefore: secondOf(certificate.validFrom),
-    notAfter: secondOf(certificate.validTo),
+    dns: dns.map((name) => name.toLowerCase()),
+    subject: shown.subject,
+    notBefore: Math.floor(notBefore / 1_000),
+    notAfter: Math.floor(notAfter / 1_000),
   }
+}
+
+/** The refusal of a certificate that its authority took back. */
+export function revoked(): Refusal {
+  return refused('was revoked')
 }
 
 function refused(what: string): Refusal {
   return new Refusal('CG_IDENTITY_CERTIFICATE', { internal: `the client certificate ${what}` })
-}
-
-const secondOf = (date: string): number => Math.floor(Date.parse(date) / 1_000)
-
-/**
- * Kinds and names out of node's text of a subject alternative name. Names with characters that could forge another entry are
- * quoted there as JSON (CVE-2021-44532).
- * @returns undefined for a text that is not such a list
- */
-export function alternativeNames(text: string): (readonly [kind: string, name: string])[] | undefined {
-  const names: (readonly [string, string])[] = []
-  const entry = /(?:^|, )([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^",]*)/gy
-  while (entry.lastIndex < text.length) {
-    const found = entry.exec(text)
-    if (found === null) return undefined
-    const [, kind = '', name = ''] = found
-    const plain = name.startsWith('"') ? unquoted(name) : name
-    if (plain === undefined) return undefined
-    names.push([kind, plain])
-  }
-  return names
-}
-
-function unquoted(name: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(name)
-    return typeof value === 'string' ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** Life of the first certificate of a PEM text, in days. @throws Error when it is none */
-export function lifetimeDays(pem: Buffer): number {
-  const { validFrom, validTo } = new X509Certificate(pem)
-  return (Date.parse(validTo) - Date.parse(validFrom)) / 86_400_000
 }

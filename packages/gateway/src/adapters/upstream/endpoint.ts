@@ -1,9 +1,9 @@
-import { Pool } from 'undici'
+import { Pool, buildConnector } from 'undici'
 import { judgeHost, stripHost } from '../../net/address.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
 import { Asides, MAX_ASIDES } from './asides.ts'
 import { guardedLookup, mayConnect } from './guarded-lookup.ts'
-import type { HttpServer, UpstreamLimits } from './options.ts'
+import type { ClientTls, HttpServer, UpstreamLimits } from './options.ts'
 
 /** One HTTP server: its sockets, which carry no identity and are shared; sessions are per connection. */
 export class HttpEndpoint {
@@ -41,8 +41,7 @@ export class HttpEndpoint {
     const silenceMs = config.timeouts?.silenceMs ?? 300_000
     const shared = {
       pipelining: 1,
-      connectTimeout: config.timeouts?.connectMs ?? limits.connectMs,
-      connect: { lookup: guardedLookup(server, config.network) },
+      connect: connector(server, config, config.timeouts?.connectMs ?? limits.connectMs),
       headersTimeout: silenceMs,
       maxHeaderSize: 16_384,
       allowH2: false,
@@ -114,4 +113,26 @@ export function postHeaders(own: Readonly<Record<string, string>>): string[] {
 /** Headers of every GET, then those of this one. */
 export function getHeaders(own: Readonly<Record<string, string>>): string[] {
   return ['accept', 'text/event-stream', 'accept-encoding', 'identity', ...Object.entries(own).flat()]
+}
+
+/** Opens sockets to a server, with the certificates of the moment. */
+function connector(server: string, config: HttpServer, timeout: number): buildConnector.connector {
+  const lookup = guardedLookup(server, config.network)
+  const build = (tls: ClientTls | undefined): buildConnector.connector =>
+    buildConnector({
+      timeout,
+      lookup,
+      allowH2: false,
+      ...tls,
+      // Node's default would take TLS 1.2 too, but a flag of the process could lower it.
+      minVersion: 'TLSv1.2',
+    })
+  let last = config.tls?.()
+  let connect = build(last)
+  return (options, callback) => {
+    const tls = config.tls?.()
+    // A new connector forgets the TLS sessions of the old one, so that no resumption goes on under an old certificate.
+    if (tls !== last) connect = build((last = tls))
+    connect(options, callback)
+  }
 }

@@ -30,7 +30,7 @@ import { Slots, type Address } from './slots.ts'
 import { connectStdio } from './stdio.ts'
 import { ToolNotices } from './tool-notices.ts'
 
-export type { EraChoice, HttpServer, StdioServer, UpstreamLimits, UpstreamOptions } from './options.ts'
+export type { ClientTls, EraChoice, HttpServer, StdioServer, UpstreamLimits, UpstreamOptions } from './options.ts'
 
 /** Session of the gate itself, for describe. Callgate session ids hold no `@`. */
 const GATE_SESSION = '@gate'

@@ -20,6 +20,15 @@ export interface StdioServer {
   readonly era?: EraChoice
 }
 
+/** TLS towards one server, as PEM. */
+export interface ClientTls {
+  /** Authorities of the server's certificate, in place of those of Node. */
+  readonly ca?: Buffer
+  /** The gate's own certificate, and the key to it. */
+  readonly cert?: Buffer
+  readonly key?: Buffer
+}
+
 /** A server that is reached by Streamable HTTP. */
 export interface HttpServer {
   readonly transport: 'http'
@@ -31,6 +40,8 @@ export interface HttpServer {
   readonly era?: EraChoice
   /** As for stdio. */
   readonly roots?: readonly string[]
+  /** What the gate shows and trusts; asked at each connection. Default: no certificate, and the authorities of Node. */
+  readonly tls?: () => ClientTls
   readonly timeouts?: {
     /** To open a socket, in milliseconds. Default 20,000. */
     readonly connectMs?: number

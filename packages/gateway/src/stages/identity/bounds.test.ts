@@ -83,7 +83,16 @@ test('the token cache is bounded, keeps what is used and drops entries of an old
 function entry(generation: number): VerifiedToken {
   const claims = parseClaims({ iss: 'i', sub: 's', aud: GATE, iat: 1, exp: 2, nbf: 1, jti: 'j' })
   const principal = principalOf(claims, 'default', {})
-  return { claims, principal, tuple: '', binding: '', generation, resource: '', claimed: false }
+  return {
+    claims,
+    principal,
+    tuple: '',
+    binding: '',
+    generation,
+    audiences: [],
+    resource: '',
+    claimed: false,
+  }
 }
 
 test('a resource is compared by lower-case scheme and host, without trailing slash, the path as it is', () => {

@@ -10,6 +10,9 @@ import { shown } from './shown.ts'
 /** Longest accepted token life, in seconds. Cannot be raised. Source: playbook Play 2 ("exp <= 10m"). */
 export const MAX_TOKEN_LIFE_S = 600
 
+/** Longest life under an exception, in seconds: tokens of Entra live up to 90 minutes. */
+export const MAX_EXCEPTION_LIFE_S = 5_400
+
 /** Largest accepted clock skew, in seconds. Source: SECURITY.md 1.2. */
 export const MAX_CLOCK_SKEW_S = 60
 
@@ -26,6 +29,34 @@ export interface Confirmation {
   readonly keyThumbprint: string | undefined
   /** `x5t#S256`: thumbprint of the client certificate (RFC 8705 section 3.1). */
   readonly certificateThumbprint: string | undefined
+}
+
+/** What an issuer calls a claim that it has under another name. */
+export interface ClaimNames {
+  /** Default `client_id`. */
+  readonly clientId?: string
+  /** Default `jti`. */
+  readonly jti?: string
+  /** Default `sid`, else `grant_id`. */
+  readonly sid?: string
+}
+
+/** What an issuer cannot do, let pass for a while. Past its end its tokens are judged as those of every other issuer. */
+export interface IssuerException {
+  /** Milliseconds since the epoch at which it ends; no token under it lives longer. */
+  readonly until: number
+  /** Claims that its tokens lack: `nbf` then counts from `iat`, and the whole token stands for its `jti`. */
+  readonly without: readonly ('nbf' | 'jti')[]
+  /** Seconds, 1 to MAX_EXCEPTION_LIFE_S. Default: as every other issuer. */
+  readonly maxTokenLifeS?: number
+  /** Audiences that are taken for this gate, beside its own URLs: letter by letter. */
+  readonly audiences: readonly string[]
+}
+
+/** How the tokens of one issuer are read. */
+export interface ClaimRules {
+  readonly claims?: ClaimNames
+  readonly exception?: IssuerException
 }
 
 /** What a token says, each member typed. True only once the signature holds. */
@@ -87,11 +118,26 @@ export function parsePayload(bytes: Uint8Array): JsonObject {
   return parseJsonPart(bytes, PAYLOAD_SCAN, 'payload')
 }
 
+/** The exception of an issuer that is in force. @param now milliseconds since the epoch */
+export function exceptionOf(rules: ClaimRules, now: number): IssuerException | undefined {
+  return rules.exception !== undefined && now < rules.exception.until ? rules.exception : undefined
+}
+
 /**
  * Reads the claims of play2.jwt-claims: aud, iss, sub, iat, exp, nbf and jti are all required.
+ * @param names what the issuer calls them
+ * @param exception what its tokens may lack
+ * @param tokenId stands for a `jti` that the exception lets them lack: the hash of the whole token
  * @throws Refusal CG_IDENTITY_CLAIM naming the claim, CG_IDENTITY_WILDCARD for a grant with `*`
  */
-export function parseClaims(payload: JsonObject): TokenClaims {
+export function parseClaims(
+  payload: JsonObject,
+  names: ClaimNames = {},
+  exception?: IssuerException,
+  tokenId = '',
+): TokenClaims {
+  const may = (name: 'nbf' | 'jti'): boolean => exception?.without.includes(name) === true
+  const jtiName = names.jti ?? 'jti'
   const once = member(payload, 'once')
   if (once !== undefined && typeof once !== 'boolean') throw wrong('once', 'a boolean', once)
   const claims = {
@@ -100,12 +146,15 @@ export function parseClaims(payload: JsonObject): TokenClaims {
     aud: audiences(payload),
     iat: numericDate(payload, 'iat'),
     exp: numericDate(payload, 'exp'),
-    nbf: numericDate(payload, 'nbf'),
-    jti: requiredText(payload, 'jti'),
-    clientId: optionalText(payload, 'client_id'),
+    nbf: numericDate(payload, may('nbf') && member(payload, 'nbf') === undefined ? 'iat' : 'nbf'),
+    jti: may('jti') ? (optionalText(payload, jtiName) ?? tokenId) : requiredText(payload, jtiName),
+    clientId: optionalText(payload, names.clientId ?? 'client_id'),
     authorizedParty: optionalText(payload, 'azp'),
     actor: actorOf(payload),
-    sid: optionalText(payload, 'sid') ?? optionalText(payload, 'grant_id'),
+    sid:
+      names.sid === undefined
+        ? (optionalText(payload, 'sid') ?? optionalText(payload, 'grant_id'))
+        : optionalText(payload, names.sid),
     confirmation: confirmationOf(payload),
     once: once === true,
     grants: parseGrants(payload),
@@ -118,12 +167,17 @@ export function parseClaims(payload: JsonObject): TokenClaims {
   return claims
 }
 
+/** Issuers that cannot mint such tokens (Entra, Okta, Keycloak as they come) meet this sentence. */
+const WAYS_OUT =
+  'change the issuer, let an operator grant it an exception that ends (`identity.issuers[].exception`), or exchange the token at an issuer that can'
+
 /** Refuses a token that lives too long, however much of its life is left. @throws Refusal CG_IDENTITY_LIFETIME */
 export function checkLifetime(claims: TokenClaims, maxTokenLifeS: number): void {
   const lifeS = claims.exp - claims.iat
   if (lifeS <= maxTokenLifeS) return
   throw new Refusal('CG_IDENTITY_LIFETIME', {
-    internal: `token lives ${lifeS} s, at most ${maxTokenLifeS} s allowed; mint a shorter token`,
+    internal: `token lives ${lifeS} s, at most ${maxTokenLifeS} s allowed; ${WAYS_OUT}`,
+    publicText: `the access token lives longer than this gate accepts; ${WAYS_OUT}`,
   })
 }
 
@@ -237,7 +291,8 @@ function thumbprint(cnf: JsonObject, name: string): string | undefined {
 
 function missing(name: string): Refusal {
   return new Refusal('CG_IDENTITY_CLAIM', {
-    internal: `claim \`${name}\` is missing (required: aud iss sub iat exp nbf jti)`,
+    internal: `claim \`${name}\` is missing (required: aud iss sub iat exp nbf jti); ${WAYS_OUT}`,
+    publicText: `the access token lacks a claim that is required here; ${WAYS_OUT}`,
   })
 }
 

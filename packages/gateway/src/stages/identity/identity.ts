@@ -15,11 +15,13 @@ import type { KeySource, VerificationKey } from '../../ports/key-source.ts'
 import type { Claim, ReplayGuard } from '../../ports/replay-guard.ts'
 import type { Sessions } from '../../ports/sessions.ts'
 import {
+  type ClaimRules,
   MAX_CLOCK_SKEW_S,
   MAX_TOKEN_LIFE_S,
   checkAudience,
   checkLifetime,
   checkTimes,
+  exceptionOf,
   parseClaims,
   parsePayload,
   requiredText,
@@ -51,10 +53,17 @@ export interface Nonces {
   isFresh(nonce: string, now: number): boolean
 }
 
+/** One accepted issuer, and how its tokens are read. */
+export interface IssuerRules extends ClaimRules {
+  /** Its `iss`, letter by letter. */
+  readonly issuer: string
+  readonly tenantClaim?: string
+}
+
 /** How identity judges: the `identity` part of the configuration. Defaults are the strict ones. */
 export interface IdentityOptions {
   /** Accepted issuers by exact `iss`. A token that lacks its issuer's tenant claim is refused. */
-  readonly issuers: readonly { readonly issuer: string; readonly tenantClaim?: string }[]
+  readonly issuers: readonly IssuerRules[]
   /** Accepted algorithms, out of SIGNATURE_ALGORITHMS. Default all of them. */
   readonly algorithms?: readonly string[]
   /** Types of known actors; default none: everyone is an agent. */
@@ -207,7 +216,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     }
     return withKey(issuer, kid, (generation, found) => {
       checkSignature(jws, found)
-      const entry = describe(payload, rules.tenantClaim, generation)
+      const entry = describe(payload, rules, key, generation, now)
       cache.set(key, entry)
       const admitted = admit(entry, key, caller, now)
       if (!(admitted instanceof Promise)) budget.refund(caller.peer)
@@ -217,14 +226,25 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
   }
 
   /** What a payload says, once its signature holds. */
-  function describe(payload: JsonObject, tenantClaim: string | undefined, generation: number): VerifiedToken {
-    const claims = parseClaims(payload)
-    checkLifetime(claims, maxTokenLifeS)
+  function describe(
+    payload: JsonObject,
+    rules: IssuerRules,
+    tokenId: string,
+    generation: number,
+    now: number,
+  ): VerifiedToken {
+    const { tenantClaim } = rules
+    const exception = exceptionOf(rules, now)
+    const said = parseClaims(payload, rules.claims, exception, tokenId)
+    checkLifetime(said, exception?.maxTokenLifeS ?? maxTokenLifeS)
+    const claims =
+      exception === undefined ? said : { ...said, exp: Math.min(said.exp, exception.until / 1_000) }
     const tenant = tenantClaim === undefined ? 'default' : requiredText(payload, tenantClaim)
     const principal = principalOf(claims, tenant, actors)
     const tuple = tupleOf(principal)
     const binding = bindingOf(tuple, claims.sid, claims.confirmation)
-    return { claims, principal, tuple, binding, generation, resource: '', claimed: false }
+    const audiences = exception?.audiences ?? []
+    return { claims, principal, tuple, binding, generation, audiences, resource: '', claimed: false }
   }
 
   /** The generation is read first: keys that change while we wait leave an entry that the next call does not trust. */
@@ -270,7 +290,10 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     }
     const { endpoint } = caller
     if (token.resource !== endpoint.resource) {
-      checkAudience(token.claims, acceptedAudiences(endpoint.resource, endpoint.server))
+      checkAudience(token.claims, [
+        ...acceptedAudiences(endpoint.resource, endpoint.server),
+        ...token.audiences,
+      ])
       token.resource = endpoint.resource
     }
     const once = replay === 'once' || token.claims.once

@@ -10,6 +10,8 @@ export interface VerifiedToken {
   readonly tuple: string
   /** Session key: the tuple and sid, hashed. */
   readonly binding: string
+  /** Audiences that an exception of the issuer takes for this gate. */
+  readonly audiences: readonly string[]
   /** KeySource.generation of the issuer, read before its key was asked for. */
   readonly generation: number
   /** The endpoint whose audience was found in the token last: the next call mostly asks there again. */
