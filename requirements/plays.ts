@@ -126,11 +126,59 @@ export const plays = {
     source: 'playbook Play 2: "Purpose-scoped tokens"; MCP authorization, token passthrough',
     behaviour: "the caller's token is never seen by an upstream, in any header, environment, argument or log",
   },
+  'identity.caller-assertion': {
+    source: 'issue 4, upstream credentials; OWASP API1:2023',
+    behaviour:
+      'a server that is told of its callers gets a signed one-minute assertion of caller, tool and argument bytes, and samples in two languages refuse every change of it',
+  },
+  'identity.exchange-per-principal': {
+    source: 'RFC 8693',
+    behaviour:
+      'an exchanged token is shared only by calls of the same issuer, tenant, actor, subject, client and grants',
+  },
+  'identity.token-answer-strict': {
+    source: 'RFC 6749 sections 3.3 and 5.1, RFC 8693 section 2.2.1',
+    behaviour:
+      'a token that is wider than asked for, of another kind or malformed is never shown to a server, and no message repeats what the endpoint said',
+  },
+  'identity.credential-single-flight': {
+    source: 'issue 4, upstream credentials',
+    behaviour: 'one request obtains credentials however many calls wait, and failures and 401s back off',
+  },
+  'secrets.by-reference': {
+    source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
+    behaviour:
+      'a secret is named by file, exec, env, vault, awssm, awskms or pkcs11 reference; any other text is refused without being quoted',
+  },
+  'secrets.no-env-strict': {
+    source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
+    behaviour: 'an `env:` reference is refused by --strict with its fix',
+  },
+  'secrets.never-printed': {
+    source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
+    behaviour: 'a secret shows in no string, JSON, inspection or error of any source',
+  },
+  'secrets.last-good': {
+    source: 'issue 4, secrets by reference',
+    behaviour:
+      'one question at a time per reference; a value serves its time to live, and one hour while its source is down; a source that says no ends it at once',
+  },
+  'secrets.files-private': {
+    source: 'issue 4, secrets by reference',
+    behaviour: 'a secret file that group or others may use is refused',
+  },
+  'secrets.no-metadata': {
+    source: 'SECURITY.md 1.2; OWASP API7:2023',
+    behaviour: 'no secret is read from a link-local or metadata address, by literal or by name',
+  },
+  'secrets.hsm': {
+    source: 'issue 4, secrets by reference',
+    behaviour: 'a data object of a PKCS #11 token is read, and a PIN that was refused is not tried twice',
+  },
   'play2.no-passthrough.own-credentials': {
     source: 'RFC 8693, RFC 6749 section 4.4',
     behaviour:
       'the gate shows credentials of its own upstream: token exchange, client credentials, a static secret by reference, mTLS',
-    deferred: 'waits for upstream credentials in adapters/upstream',
   },
   'play2.oauth-rs': {
     source: 'RFC 9728, RFC 8707, MCP authorization',

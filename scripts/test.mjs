@@ -2,9 +2,13 @@
 // Arguments are names of tests to run alone: `npm test -- packages/gateway/src/mcp`.
 import { spawnSync } from 'node:child_process'
 import { delimiter, dirname, join } from 'node:path'
+import { bringPrograms } from './debian.mjs'
 import { install, root } from './install.mjs'
 
 const node = install({ dev: true })
+// A token in software and the tool that reads it: tests that lack them are skipped, and say so.
+const { lacking, fix } = bringPrograms({ 'softhsm2-util': 'softhsm2', 'pkcs11-tool': 'opensc' })
+if (lacking.length > 0) console.error(`callgate: some tests need ${lacking.join(', ')}\nfix: ${fix}`)
 const env = {
   ...process.env,
   PATH: `${dirname(node)}${delimiter}${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`,

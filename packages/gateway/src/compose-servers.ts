@@ -11,11 +11,11 @@ type Entry = GatewayConfig['servers'][string]
 export function upstreamServers(config: GatewayConfig, tls: ServerTls): UpstreamOptions['servers'] {
   return Object.fromEntries(
     Object.entries(config.servers).map(([id, server]) => {
-      const { roots: _folders, clientCapabilities: _granted, ...rest } = server
+      const { roots: _folders, clientCapabilities: _granted, assertCaller: _told, ...rest } = server
       const roots = rootsOf(config, id)
       const asked = roots === undefined ? {} : { roots }
       if (rest.transport === 'stdio') return [id, { ...rest, ...asked }]
-      const { tls: files, ...own } = rest
+      const { tls: files, credentials: _shown, ...own } = rest
       return [id, files === undefined ? { ...own, ...asked } : { ...own, ...asked, tls: () => tls.of(id) }]
     }),
   )

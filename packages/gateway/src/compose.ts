@@ -3,7 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { createApprovals } from './adapters/file/approvals.ts'
 import { openKeyRing } from './adapters/file/key-ring.ts'
 import { EvidenceBusy } from './adapters/file/evidence-errors.ts'
-import { type EvidenceKey, loadEvidenceKey } from './adapters/file/evidence-key.ts'
+import { type SigningKey, loadSigningKey } from './adapters/file/signing-key.ts'
 import { createEvidenceLog } from './adapters/file/evidence-log.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
@@ -18,6 +18,7 @@ import type { JsonObject } from './call/json.ts'
 import { Refusal } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
+import { openOwnCredentials } from './compose-credentials.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
@@ -98,7 +99,7 @@ async function compose(
 ): Promise<EnclosedGate> {
   const { state, listener } = config
   const now = Date.now
-  const evidenceKey = await loadEvidenceKey(join(state, 'keys', 'evidence.key'))
+  const evidenceKey = await loadSigningKey(join(state, 'keys', 'evidence.key'))
   const { log, node, directory } = await openLog(config, evidenceKey, enclosed === undefined ? 1 : MAX_NODES)
   const note = (event: string, detail: JsonObject) => {
     enclosed?.(event, detail)
@@ -163,7 +164,8 @@ async function compose(
   )
 
   const serverTls = await openServerTls(config.servers, note)
-  const upstream = createUpstream({ servers: upstreamServers(config, serverTls), version })
+  const own = await openOwnCredentials(config, sayOnce)
+  const upstream = createUpstream({ servers: upstreamServers(config, serverTls), version, ...own.options })
   const states = createRequestStates(keyRing, now)
   const taskIds = createTaskIds(keyRing)
   const declared = (server: string, host: JsonObject): JsonObject =>
@@ -350,6 +352,7 @@ async function compose(
       await inFlightAtMost(enclosed === undefined ? DRAIN_MS : 0)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
       await upstream.close()
+      await own.close()
       // What was aborted still has its outcome to record, and large arguments are hashed off this thread.
       await inFlightAtMost(RECORD_MS)
       server.closeAllConnections()
@@ -369,7 +372,7 @@ async function compose(
  */
 async function openLog(
   { state, evidence }: GatewayConfig,
-  key: EvidenceKey,
+  key: SigningKey,
   most: number,
 ): Promise<{ readonly log: EvidenceLog; readonly node: number; readonly directory: string }> {
   for (let node = 0; ; node++) {

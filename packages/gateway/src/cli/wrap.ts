@@ -187,6 +187,7 @@ function configOf(
     identity: { ...identity, issuers: identity.issuers.map((issuer) => ({ ...issuer, jwks })) },
     policy: { files: policy.files.map((file) => resolve(file)) },
     state,
+    folder: process.cwd(),
   }
 }
 

@@ -1,4 +1,5 @@
 import { judgeHost, stripHost } from '../net/address.ts'
+import { parseReference } from '../ports/secrets.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
@@ -133,10 +134,28 @@ function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
         findings.push(finding([...path, 'tls'], 'goes with an https `url`'))
       if ((server.tls?.cert === undefined) !== (server.tls?.key === undefined))
         findings.push(finding([...path, 'tls'], 'needs both `cert` and `key`, or none of them'))
+      findings.push(...checkCredentials(server.credentials, [...path, 'credentials'], strict))
       const why = unreachable(server.url, server.network)
       if (why !== undefined) findings.push(finding([...path, 'url'], why))
     }
   }
+  return findings
+}
+
+type Credentials = Extract<DeclaredConfig['servers'][string], { transport: 'http' }>['credentials']
+
+function checkCredentials(credentials: Credentials, path: ConfigPath, strict: boolean): Finding[] {
+  if (credentials === undefined) return []
+  const findings: Finding[] = []
+  const [at, reference] = !('auth' in credentials)
+    ? [['secret'], credentials.secret]
+    : 'key' in credentials.auth
+      ? [['auth', 'key'], credentials.auth.key]
+      : [['auth', 'secret'], credentials.auth.secret]
+  const parsed = parseReference(reference, { strict })
+  if ('problem' in parsed) findings.push(finding([...path, ...at], parsed.problem))
+  if ('auth' in credentials && (credentials.issuer === undefined) === (credentials.tokenUrl === undefined))
+    findings.push(finding(path, 'needs exactly one of `issuer` and `tokenUrl`'))
   return findings
 }
 

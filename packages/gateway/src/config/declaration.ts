@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { parseReference } from '../ports/secrets.ts'
+import { isCredentialHeader } from '../ports/credentials.ts'
 import {
   WHOLE,
   cidr,
@@ -280,6 +282,94 @@ const tool = z.strictObject({
     .describe('Words that policy rules can read as `tool.labels`.'),
 })
 
+const secret = text(
+  'a secret by reference such as `file:token` or `vault:https://...`; see docs/secrets.md',
+  (value) => !('problem' in parseReference(value, { strict: false })),
+)
+
+const tokenRequest = {
+  issuer: text('an https URL, exactly the issuer identifier', isServerUrl)
+    .exactOptional()
+    .describe('Whose metadata names the token endpoint (RFC 8414). Either issuer or tokenUrl.'),
+  tokenUrl: text('an https URL; plain http on loopback only', isServerUrl)
+    .exactOptional()
+    .describe('The token endpoint itself. Either issuer or tokenUrl.'),
+  clientId: z.string().min(1).max(512).describe('Client id of the gate at the issuer.'),
+  auth: z
+    .discriminatedUnion('method', [
+      z.strictObject({
+        method: z
+          .enum(['client_secret_basic', 'client_secret_post'])
+          .describe('Client secret (RFC 6749 s2.3).'),
+        secret: secret.describe('Client secret, by reference.'),
+      }),
+      z.strictObject({
+        method: z.literal('private_key_jwt').describe('Signed assertion (RFC 7523 s2.2).'),
+        key: secret.describe('Private key, PEM or JWK, by reference.'),
+        alg: z
+          .enum(['ES256', 'ES384', 'PS256', 'RS256', 'EdDSA', 'Ed25519'])
+          .describe('Algorithm that the key signs with.'),
+        kid: z
+          .string()
+          .min(1)
+          .max(256)
+          .exactOptional()
+          .describe('Name of the key in the header. Default none.'),
+      }),
+    ])
+    .describe('How the gate proves itself to the token endpoint.'),
+  scope: z
+    .string()
+    .min(1)
+    .max(4096)
+    .exactOptional()
+    .describe('What is asked for, separated by spaces; a token with more is refused.'),
+  resource: z
+    .url()
+    .max(4096)
+    .exactOptional()
+    .describe('URI of the server for which the token shall be (RFC 8707).'),
+  audience: z
+    .string()
+    .min(1)
+    .max(512)
+    .exactOptional()
+    .describe('Its name, for issuers that know it by name.'),
+  network: z
+    .array(ownCidr)
+    .max(16)
+    .exactOptional()
+    .describe('Private ranges that the issuer may live in; loopback too must be named.'),
+}
+
+const credentials = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('bearer').describe('`Authorization: Bearer` with a secret.'),
+    secret: secret.describe('The secret, by reference.'),
+  }),
+  z.strictObject({
+    type: z.literal('header').describe('A secret in a header of its own.'),
+    name: text('the name of a header that means nothing else', isCredentialHeader).describe(
+      'Name of the header, such as `X-Api-Key`.',
+    ),
+    secret: secret.describe('The secret, by reference.'),
+  }),
+  z.strictObject({
+    type: z.literal('client_credentials').describe('A token for the gate itself (RFC 6749 s4.4).'),
+    ...tokenRequest,
+  }),
+  z.strictObject({
+    type: z
+      .literal('token_exchange')
+      .describe('A token for each caller, against an assertion that the gate signs (RFC 8693).'),
+    ...tokenRequest,
+    actorToken: z
+      .boolean()
+      .default(false)
+      .describe('Whether the actor is asserted apart, for issuers that do not read `act`.'),
+  }),
+])
+
 const clientTls = z.strictObject({
   ca: path.exactOptional().describe('Authorities of its certificate, PEM. Default: those that Node brings.'),
   cert: path
@@ -328,6 +418,11 @@ const serverEntry = z.strictObject({
     .describe(
       'What the gate shows to this server and trusts of it; its files are read again when they change. Only with an https url.',
     ),
+  credentials: credentials
+    .exactOptional()
+    .describe(
+      'What the gate shows of itself to this server, never the token of the caller; see docs/upstream-credentials.md. Only with url.',
+    ),
   era: z
     .enum(['auto', 'legacy', 'modern'])
     .default('auto')
@@ -355,6 +450,12 @@ const serverEntry = z.strictObject({
     .describe(
       'What this server may ask of a host that declares it, in the middle of a call; with `tasks` it may also answer a call by a task that the host polls. Default: nothing. Roots are the ones below `roots`, never those of the host.',
     ),
+  assertCaller: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether each call of a tool carries a signed assertion of its caller in `_meta`, so that the tool can check who owns what the call is about; see docs/upstream-credentials.md.',
+    ),
   approve: z
     .enum(['manual', 'first-use'])
     .default('manual')
@@ -380,7 +481,9 @@ const server = serverEntry
       context.addIssue({ code: 'custom', message: 'needs exactly one of `command` and `url`', params: WHOLE })
     }
     const foreign =
-      entry.command === undefined ? (['env', 'cwd', 'shared'] as const) : (['network', 'tls'] as const)
+      entry.command === undefined
+        ? (['env', 'cwd', 'shared'] as const)
+        : (['network', 'tls', 'credentials'] as const)
     for (const key of foreign) {
       if (entry[key] === undefined) continue
       const message =
@@ -390,7 +493,7 @@ const server = serverEntry
       context.addIssue({ code: 'custom', path: [key], message, params: WHOLE })
     }
   })
-  .transform(({ command, env, cwd, shared, url, network, tls: transport, ...common }) => {
+  .transform(({ command, env, cwd, shared, url, network, tls: transport, credentials: own, ...common }) => {
     if (command !== undefined) {
       return {
         transport: 'stdio' as const,
@@ -406,6 +509,7 @@ const server = serverEntry
       url: url ?? '',
       network: network ?? [],
       ...(transport === undefined ? {} : { tls: transport }),
+      ...(own === undefined ? {} : { credentials: own }),
       ...common,
     }
   })
@@ -444,6 +548,19 @@ export const declaration = z.strictObject({
     })
     .prefault({})
     .describe('How the log of record is signed.'),
+  secrets: z
+    .strictObject({
+      ttlS: z
+        .int()
+        .min(0)
+        .max(3_600)
+        .default(300)
+        .describe(
+          'Seconds that a secret which was read is used before it is read again; while its source is down the last one serves for at most an hour.',
+        ),
+    })
+    .prefault({})
+    .describe('How secrets that stand as references are read.'),
   state: path
     .exactOptional()
     .describe(
@@ -470,6 +587,8 @@ export interface IssuerConfig {
 export interface GatewayConfig extends Omit<Declared, 'identity' | 'state'> {
   readonly identity: Omit<Declared['identity'], 'issuers'> & { readonly issuers: readonly IssuerConfig[] }
   readonly state: string
+  /** Folder of the file: paths in it are relative to this one. */
+  readonly folder: string
 }
 
 /** The configuration as the file has it, before paths are resolved. */

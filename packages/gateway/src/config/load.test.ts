@@ -93,7 +93,9 @@ test('the least configuration is the strictest one', () => {
     servers: {},
     policy: { files: [join(folder, 'policy.yaml')] },
     evidence: { checkpointMs: 1000, checkpointRecords: 1000 },
+    secrets: { ttlS: 300 },
     state: '/somewhere/state',
+    folder,
   })
 })
 
@@ -106,6 +108,7 @@ servers:
   const common = {
     era: 'auto',
     clientCapabilities: [],
+    assertCaller: false,
     approve: 'manual',
     timeoutMs: 60_000,
     listTimeoutMs: 5_000,

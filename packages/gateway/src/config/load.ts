@@ -150,6 +150,7 @@ function resolved(
     servers,
     policy: { files: rest.policy.files.map((policy) => resolve(folder, policy)) },
     state,
+    folder,
   }
 }
 

@@ -165,6 +165,7 @@ export function createGate(options: GateOptions) {
         {
           server,
           session: known.session.id,
+          principal: known.principal,
           method,
           head: params,
           argsBytes: undefined,

@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { UpstreamFailed, type Listening } from '../ports/upstream.ts'
 import { catalogServer } from '../testing/calls.ts'
 import { verifies } from '../testing/verifies.ts'
+import { identifiedCall } from '../testing/calls.ts'
 import { type Listener, Listeners } from './listeners.ts'
 
 interface Heard {
@@ -36,6 +37,7 @@ function streamOf(change: Partial<Listener> = {}) {
   const told: string[] = []
   const listener: Listener = {
     session: 'mine',
+    principal: identifiedCall().principal,
     server: 'a',
     wishes: ALL,
     capabilities: {},

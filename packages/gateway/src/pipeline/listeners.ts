@@ -1,3 +1,4 @@
+import type { Principal } from '../call/call.ts'
 import { stringMember, type JsonObject } from '../call/json.ts'
 import type { CatalogServer } from '../ports/catalog.ts'
 import type { Upstream } from '../ports/upstream.ts'
@@ -13,6 +14,7 @@ export interface Wishes {
 /** A stream of a host that stays open. */
 export interface Listener {
   readonly session: string
+  readonly principal: Principal
   /** Undefined: all servers, each from the first call on that the session made to it. */
   readonly server: string | undefined
   readonly wishes: Wishes
@@ -160,6 +162,7 @@ export class Listeners {
         {
           server,
           session: listener.session,
+          principal: listener.principal,
           capabilities: this.#options.declared(server, listener.capabilities),
           resources,
           onNotification: (method, params) => {

@@ -1,4 +1,4 @@
-import type { Answer, Era } from '../call/call.ts'
+import type { Answer, Era, Principal } from '../call/call.ts'
 import type { InputRequests, InputResponses } from '../call/input.ts'
 import type { JsonObject } from '../call/json.ts'
 
@@ -7,6 +7,8 @@ export interface UpstreamRequest {
   readonly server: string
   /** Callgate session that the connection belongs to: no upstream session is shared between sessions, unless `shared`. */
   readonly session: string
+  /** For whom the gate asks; undefined: for itself. Its own credentials towards the server may depend on it. */
+  readonly principal: Principal | undefined
   readonly method: string
   /** Members of `params` beside `arguments` and `_meta`: `name`, `uri`, `cursor`, `ref`. Bare upstream names. */
   readonly head: JsonObject
@@ -50,6 +52,8 @@ export interface Retry {
 export interface Listening {
   readonly server: string
   readonly session: string
+  /** As UpstreamRequest. */
+  readonly principal: Principal | undefined
   /** As HostReach. */
   readonly capabilities: JsonObject
   /** Resources whose changes are wanted, by bare upstream URI. */

@@ -152,6 +152,7 @@ export function createStreams(
         wishes,
         resources,
         capabilities,
+        principal: known.principal,
         mayHear: (server) => gate.mayHear(known, server, undefined),
         tell: (method, params, server) => {
           if (server === undefined || gate.mayHear(known, server, stringMember(params, 'uri')))

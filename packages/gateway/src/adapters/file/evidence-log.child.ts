@@ -1,13 +1,13 @@
 import { writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadEvidenceKey } from './evidence-key.ts'
+import { loadSigningKey } from './signing-key.ts'
 import { createEvidenceLog } from './evidence-log.ts'
 import { testRecord } from './evidence-testing.ts'
 
 // For the kill -9 test: appends without end and prints each id once its record is durable.
 
 const [directory = '', prefix = ''] = process.argv.slice(2)
-const key = await loadEvidenceKey(join(directory, '../../keys/evidence.key'))
+const key = await loadSigningKey(join(directory, '../../keys/evidence.key'))
 const log = createEvidenceLog({ directory, key, checkpointRecords: 40, rotateBytes: 30_000 })
 await log.start()
 

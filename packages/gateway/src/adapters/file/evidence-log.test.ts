@@ -15,7 +15,7 @@ import type { EvidenceLog } from '../../ports/evidence-log.ts'
 import { realDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { EvidenceBusy, EvidenceCorrupt, EvidenceUnavailable } from './evidence-errors.ts'
-import { loadEvidenceKey } from './evidence-key.ts'
+import { loadSigningKey } from './signing-key.ts'
 import { createEvidenceLog } from './evidence-log.ts'
 import type { EvidenceLogOptions } from './evidence-log.ts'
 import { testIntent, testRecord } from './evidence-testing.ts'
@@ -164,12 +164,12 @@ test('a second process is refused by name of the first; after its end it may sta
 
 test('the key is made once with mode 0600, read again, and refused when others may read it', async (t) => {
   const path = join(await temporary(t), 'keys', 'evidence.key')
-  const [made, again] = await Promise.all([loadEvidenceKey(path), loadEvidenceKey(path)])
+  const [made, again] = await Promise.all([loadSigningKey(path), loadSigningKey(path)])
   assert.equal(made.id, again.id)
   assert.equal((await stat(path)).mode & 0o777, 0o600)
   assert.deepEqual(await readdir(join(path, '..')), ['evidence.key'])
   await chmod(path, 0o640)
-  await assert.rejects(loadEvidenceKey(path), /mode 640 \(expected 600\)/)
+  await assert.rejects(loadSigningKey(path), /mode 640 \(expected 600\)/)
 })
 
 const SIMULATED = '/state/evidence/0'
@@ -386,7 +386,7 @@ test('5 kill -9 under load lose no acknowledged record', async (t) => {
   }
   const log = createEvidenceLog({
     directory,
-    key: await loadEvidenceKey(join(directory, '../../keys/evidence.key')),
+    key: await loadSigningKey(join(directory, '../../keys/evidence.key')),
   })
   await log.start()
   await log.close()

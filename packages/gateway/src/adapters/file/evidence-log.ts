@@ -6,7 +6,7 @@ import type { EvidenceHealth, EvidenceLog } from '../../ports/evidence-log.ts'
 import { realDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { EvidenceUnavailable, systemCode } from './evidence-errors.ts'
-import type { EvidenceKey } from './evidence-key.ts'
+import type { SigningKey } from './signing-key.ts'
 import { ownDirectory } from './evidence-owner.ts'
 import type { Owner } from './evidence-owner.ts'
 import { EvidenceReserve } from './evidence-reserve.ts'
@@ -17,7 +17,7 @@ import type { NewLeaf } from './evidence-store.ts'
 export interface EvidenceLogOptions {
   /** The log's own directory, such as `state/evidence/0`. Created when absent. */
   readonly directory: string
-  readonly key: EvidenceKey
+  readonly key: SigningKey
   /** Name of log and key in checkpoints. Default `callgate/<key id>/evidence/<last part of the directory>`. */
   readonly origin?: string
   /** Longest time that a durable record stays unsigned. Default 1,000. */

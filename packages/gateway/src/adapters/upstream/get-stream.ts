@@ -28,7 +28,7 @@ const BROKEN: ReadonlySet<string> = new Set(['unavailable', 'unknown_fate'])
  */
 export async function getStream(
   endpoint: HttpEndpoint,
-  context: Pick<ConnectContext, 'server' | 'limits'>,
+  context: Pick<ConnectContext, 'server' | 'limits' | 'credentials' | 'principal'>,
   headers: Readonly<Record<string, string>>,
   lastEventId: string,
   reader: StreamReader,
@@ -36,13 +36,15 @@ export async function getStream(
 ): Promise<StreamEnd> {
   // An id that no header can carry, or that every request would drag along, is no place to go on from.
   const resumed = /^[\x21-\x7e]{1,1024}$/.test(lastEventId) ? { 'last-event-id': lastEventId } : {}
+  const { credentials, principal } = context
+  const own = await credentials.headersFor(principal, signal)
   const exchange = new Exchange(
     endpoint.streams,
     context.server,
     {
       method: 'GET',
       path: endpoint.path,
-      headers: getHeaders({ ...headers, ...resumed }),
+      headers: [...getHeaders({ ...headers, ...resumed }), ...own],
       body: undefined,
       signal,
       limits: context.limits,
@@ -54,6 +56,7 @@ export async function getStream(
   try {
     const reply = await exchange.reply
     status = reply.status
+    if (status === 401 && own.length > 0) credentials.refused(principal, own)
     if (reply.body.kind === 'stream') outcome = reply.body.answered ? 'answered' : 'ended'
     else outcome = status >= 500 ? 'failed' : 'refused'
   } catch (cause) {

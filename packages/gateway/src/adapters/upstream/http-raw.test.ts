@@ -218,6 +218,7 @@ test('an event id that no header can carry, or that is too long for one, is no p
   const wish = {
     server: 's',
     session: 'one',
+    principal: undefined,
     capabilities: {},
     resources: [],
     onNotification: () => undefined,

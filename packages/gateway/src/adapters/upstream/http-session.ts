@@ -18,6 +18,7 @@ import { initializeParams, readInitialize } from './handshake.ts'
 import { Inbound } from './inbound.ts'
 import { metaOf, Post, SESSION_HEADER, type PostOptions } from './post.ts'
 import { ResourceSubscriptions } from './resource-subscriptions.ts'
+import { UpstreamFailed } from '../../ports/upstream.ts'
 import { connectSse } from './sse.ts'
 
 /** How long a cancelled request's stream stays open so that the cancel can overtake it, in milliseconds. */
@@ -145,16 +146,14 @@ class HttpSession implements Connection {
   async close(): Promise<void> {
     this.#end()
     if (!this.#lost && this.#sessionId !== undefined) {
-      await this.#endpoint.asides.send({
-        method: 'DELETE',
-        path: this.#endpoint.path,
-        headers: this.#headers,
-        body: undefined,
-      })
+      await this.#aside(undefined, 'DELETE')
     }
   }
 
-  async #send({ method, head, argsBytes, meta, host }: Outgoing, signal: AbortSignal): Promise<Answer> {
+  async #send(
+    { principal, method, head, argsBytes, meta, host }: Outgoing,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { server } = this.#context
     if (signal.aborted) throw abortedBy(signal, server)
     const endpoint = this.#endpoint
@@ -164,7 +163,7 @@ class HttpSession implements Connection {
     const body = encodeRequest(post.id, method, head, argsBytes, metaOf(meta, 'legacy', token, undefined))
     let answer: Answer
     try {
-      answer = await post.send(body, this.#headers, signal, this.#options)
+      answer = await post.send(body, this.#headers, signal, { ...this.#options, principal })
     } catch (cause) {
       throw this.#isLost(post) && !signal.aborted ? new SessionEnded(server) : cause
     } finally {
@@ -195,13 +194,16 @@ class HttpSession implements Connection {
     return this.#send(outgoing, AbortSignal.any([AbortSignal.timeout(SETTING_MS), this.#gone.signal]))
   }
 
-  #aside(body: Buffer): Promise<void> {
-    return this.#endpoint.asides.send({
-      method: 'POST',
-      path: this.#endpoint.path,
-      headers: this.#headers,
-      body,
-    })
+  /** Best effort, as asides are: without credentials it is not sent. */
+  async #aside(body: Buffer | undefined, method: 'POST' | 'DELETE' = 'POST'): Promise<void> {
+    const { credentials, principal, limits } = this.#context
+    const { asides, path } = this.#endpoint
+    try {
+      const own = await credentials.headersFor(principal, AbortSignal.timeout(limits.connectMs))
+      await asides.send({ method, path, headers: [...this.#headers, ...own], body })
+    } catch (cause) {
+      if (!(cause instanceof UpstreamFailed)) throw cause
+    }
   }
 
   #lose(): void {

@@ -34,7 +34,14 @@ for (const server of ['modern', 'dual']) {
     assert.equal(member(described.serverInfo, 'name'), 'modern-fixture')
     assert.equal(described.tools.length, 2)
     assert.equal(textOf(await callTool(upstream, server, 'echo', { args: { message: 'hü' } })), 'hü')
-    const base = { server, session: 's1', meta: {}, host: undefined, argsBytes: undefined }
+    const base = {
+      server,
+      session: 's1',
+      principal: undefined,
+      meta: {},
+      host: undefined,
+      argsBytes: undefined,
+    }
     const read = await upstream.request(
       { ...base, method: 'resources/read', head: { uri: 'note://one' } },
       patience(),
@@ -77,7 +84,14 @@ test('a modern request carries its metadata in the body, the same in the headers
 })
 
 test('an unknown method and an unknown prompt of a modern server are its own error answers', async () => {
-  const base = { server: 'modern', session: 's1', meta: {}, host: undefined, argsBytes: undefined }
+  const base = {
+    server: 'modern',
+    session: 's1',
+    principal: undefined,
+    meta: {},
+    host: undefined,
+    argsBytes: undefined,
+  }
   const unknown = await upstream.request({ ...base, method: 'vendor/thing', head: {} }, patience())
   assert.equal(unknown.kind, 'error')
   assert.equal(member(unknown.value, 'code'), -32601)

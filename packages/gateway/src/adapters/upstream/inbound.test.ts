@@ -21,6 +21,8 @@ function connection(era: Handshake['era'] = 'legacy', shared = false) {
     capabilities: {},
     roots: undefined,
     shared,
+    credentials: { headersFor: () => [], refused: () => undefined, perCaller: false },
+    principal: undefined,
     onToolsChanged: () => changes++,
   }
   const replies: string[] = []

@@ -1,5 +1,5 @@
 import type { Answer, Era } from '../../call/call.ts'
-import { isJsonObject, member, type JsonObject } from '../../call/json.ts'
+import { isJsonObject, member, stringMember, type JsonObject } from '../../call/json.ts'
 import {
   UpstreamFailed,
   type Listening,
@@ -11,6 +11,7 @@ import {
   parseObject,
   SessionEnded,
   type ConnectContext,
+  type ServerCredentials,
   type Connection,
   type Handshake,
 } from './connection.ts'
@@ -30,7 +31,14 @@ import { Slots, type Address } from './slots.ts'
 import { connectStdio } from './stdio.ts'
 import { ToolNotices } from './tool-notices.ts'
 
-export type { ClientTls, EraChoice, HttpServer, StdioServer, UpstreamLimits, UpstreamOptions } from './options.ts'
+export type {
+  ClientTls,
+  EraChoice,
+  HttpServer,
+  StdioServer,
+  UpstreamLimits,
+  UpstreamOptions,
+} from './options.ts'
 
 /** Session of the gate itself, for describe. Callgate session ids hold no `@`. */
 const GATE_SESSION = '@gate'
@@ -58,6 +66,7 @@ class Servers implements Upstream {
   readonly #eras = new Map<string, Era>()
   readonly #slots: Slots
   readonly #notices: ToolNotices
+  readonly #options: Pick<UpstreamOptions, 'credentials' | 'perCaller' | 'assertCaller'>
   readonly #closing = new AbortController()
   /** Servers that the gate itself listens to. */
   readonly #heard = new Set<string>()
@@ -65,6 +74,7 @@ class Servers implements Upstream {
   constructor(options: UpstreamOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#limits = limits
+    this.#options = options
     this.#clock = options.clock ?? (() => performance.now())
     // Answers are handed on byte for byte, so no number has to survive a parse.
     const { maxBytes, maxDepth, maxKeys } = limits
@@ -88,8 +98,9 @@ class Servers implements Upstream {
     this.#notices = new ToolNotices((server, connection) => this.#list(server, connection))
   }
 
-  async request(request: UpstreamRequest, signal: AbortSignal): Promise<Answer> {
-    const address = this.#address(request.server, request.session, request.host?.capabilities)
+  async request(asked: UpstreamRequest, signal: AbortSignal): Promise<Answer> {
+    const request = this.#asserting(asked)
+    const address = this.#address(request, request.host?.capabilities)
     for (let again = false; ; again = true) {
       const slot = this.#slots.enter(address)
       try {
@@ -106,7 +117,7 @@ class Servers implements Upstream {
   }
 
   async describe(server: string, signal: AbortSignal): Promise<ServerDescription> {
-    const slot = this.#slots.enter(this.#address(server, GATE_SESSION, {}))
+    const slot = this.#slots.enter(this.#address({ server, session: GATE_SESSION, principal: undefined }, {}))
     try {
       const connection = await this.#slots.connection(slot, signal)
       const tools = await listTools(connection, { server, limits: this.#limits }, signal).catch(unavailable)
@@ -123,13 +134,19 @@ class Servers implements Upstream {
     const announces = isJsonObject(tools) && member(tools, 'listChanged') === true
     if (!announces || this.#heard.has(server)) return
     this.#heard.add(server)
-    const wish = { server, session: GATE_SESSION, capabilities: {}, resources: [], onNotification: ignore }
+    const wish = {
+      server,
+      session: GATE_SESSION,
+      principal: undefined,
+      capabilities: {},
+      resources: [],
+      onNotification: ignore,
+    }
     this.listen(wish, this.#closing.signal).catch(() => this.#heard.delete(server))
   }
 
   async listen(listening: Listening, signal: AbortSignal): Promise<void> {
-    const { server, session, capabilities } = listening
-    const address = this.#address(server, session, capabilities)
+    const address = this.#address(listening, listening.capabilities)
     // What a shared child says belongs to no session.
     if (address.session === SHARED_SESSION) return
     const during = AbortSignal.any([signal, this.#closing.signal])
@@ -156,22 +173,26 @@ class Servers implements Upstream {
   }
 
   /** @param capabilities the same rights in the same order; undefined: any connection of the session will do */
-  #address(server: string, session: string, capabilities: JsonObject | undefined): Address {
+  #address(
+    { server, session, principal }: Pick<UpstreamRequest, 'server' | 'session' | 'principal'>,
+    capabilities: JsonObject | undefined,
+  ): Address {
     const config = this.#config(server)
     if (config.transport === 'stdio' && config.shared === true) {
-      return { server, session: SHARED_SESSION, capabilities: NONE }
+      return { server, session: SHARED_SESSION, capabilities: NONE, principal: undefined }
     }
     // A modern server is told with each request, so one connection serves whatever the host declares.
-    if (this.#eras.get(server) === 'modern') return { server, session, capabilities: NONE }
+    if (this.#eras.get(server) === 'modern') return { server, session, capabilities: NONE, principal }
     return {
       server,
       session,
       capabilities: capabilities === undefined ? undefined : JSON.stringify(capabilities),
+      principal,
     }
   }
 
   async #connect(
-    { server, session, capabilities = NONE }: Address,
+    { server, session, principal, capabilities = NONE }: Address,
     signal: AbortSignal,
   ): Promise<Connection> {
     if (this.#closing.signal.aborted) throw new UpstreamFailed('unavailable', 'the gate is closing')
@@ -189,6 +210,8 @@ class Servers implements Upstream {
       capabilities: parseObject(Buffer.from(capabilities)),
       roots: config.roots,
       shared: session === SHARED_SESSION,
+      credentials: this.#credentials(server),
+      principal,
       onToolsChanged: () => this.#notices.changed(server, session, () => (own ? connection : undefined)),
     }
     try {
@@ -204,6 +227,28 @@ class Servers implements Upstream {
       this.#notices.connected(server, connection)
     }
     return connection
+  }
+
+  /** What is sent is what is asserted: nothing changes tool or arguments behind this. */
+  #asserting(request: UpstreamRequest): UpstreamRequest {
+    const { server, principal, method, head, argsBytes } = request
+    const tool = method === 'tools/call' ? stringMember(head, 'name') : undefined
+    if (this.#options.assertCaller === undefined || principal === undefined || tool === undefined)
+      return request
+    const asserted = this.#options.assertCaller({ server, principal, tool, argsBytes })
+    if (asserted === undefined) return request
+    const [name, value] = asserted
+    return { ...request, meta: { ...request.meta, [name]: value } }
+  }
+
+  #credentials(server: string): ServerCredentials {
+    const { credentials, perCaller } = this.#options
+    if (credentials === undefined) return NO_CREDENTIALS
+    return {
+      headersFor: (principal, signal) => credentials.headersFor(server, principal, signal),
+      refused: (principal, headers) => credentials.refused(server, principal, headers),
+      perCaller: perCaller?.has(server) === true,
+    }
   }
 
   #open(config: StdioServer | HttpServer, context: ConnectContext, signal: AbortSignal): Promise<Connection> {
@@ -223,6 +268,14 @@ class Servers implements Upstream {
       return undefined
     }
   }
+}
+
+const NO_HEADERS: readonly string[] = []
+
+const NO_CREDENTIALS: ServerCredentials = {
+  headersFor: () => NO_HEADERS,
+  refused: () => {},
+  perCaller: false,
 }
 
 /** A list that got lost has no fate to worry about. */

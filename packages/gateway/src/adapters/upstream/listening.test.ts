@@ -30,6 +30,7 @@ function listener(upstream: Upstream, server: string, resources: readonly string
   const listening = {
     server,
     session,
+    principal: undefined,
     capabilities: {},
     resources,
     onNotification: (method: string, params: JsonObject) => told.push([method, params]),

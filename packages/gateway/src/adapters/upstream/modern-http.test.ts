@@ -71,7 +71,7 @@ function listening(resources: readonly string[] = [], session = 's1') {
   const stop = new AbortController()
   const onNotification = (method: string, params: JsonObject) =>
     told.push(`${method.slice(14)} ${stringMember(params, 'uri') ?? ''}`.trim())
-  const wish = { server: 'fix', session, capabilities: {}, resources, onNotification }
+  const wish = { server: 'fix', session, principal: undefined, capabilities: {}, resources, onNotification }
   return { told, stop: () => stop.abort(), taken: upstream.listen(wish, stop.signal) }
 }
 function failsWith(fault: UpstreamFault): (cause: unknown) => boolean {
@@ -181,7 +181,14 @@ test('open subscriptions take no place of calls', async () => {
   const own = createUpstream({ servers: { fix }, limits: { maxInFlight: 1 } })
   const stop = new AbortController()
   for (const session of ['a', 'b', 'c']) {
-    const wish = { server: 'fix', session, capabilities: {}, resources: [], onNotification: () => {} }
+    const wish = {
+      server: 'fix',
+      session,
+      principal: undefined,
+      capabilities: {},
+      resources: [],
+      onNotification: () => {},
+    }
     await own.listen(wish, stop.signal)
   }
   await callFor(own, 'fix', 'echo', testHost())

@@ -1,4 +1,6 @@
+import type { Principal } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
+import type { Credentials } from '../../ports/credentials.ts'
 
 /** Which era to speak: `auto` asks the server and remembers its answer. */
 export type EraChoice = 'auto' | 'legacy' | 'modern'
@@ -112,11 +114,30 @@ export const DEFAULT_LIMITS: UpstreamLimits = {
   maxToolsBytes: 8 * 1_048_576,
 }
 
+/** What an assertion of the caller is about. */
+export interface AssertedCall {
+  readonly server: string
+  readonly principal: Principal
+  /** Bare name. */
+  readonly tool: string
+  /** `arguments` as they are sent; undefined: none are. */
+  readonly argsBytes: Uint8Array | undefined
+}
+
 /** What createUpstream needs. */
 export interface UpstreamOptions {
   /** Servers by id. */
   readonly servers: Readonly<Record<string, StdioServer | HttpServer>>
   readonly limits?: Partial<UpstreamLimits>
+  /** What the gate shows of itself to HTTP servers. Default nothing. */
+  readonly credentials?: Pick<Credentials, 'headersFor' | 'refused'>
+  /**
+   * Asserts to a server who makes a call, for its `_meta`: name and value of the member, undefined for a server that is told nothing.
+   * Default nothing.
+   */
+  readonly assertCaller?: (call: AssertedCall) => readonly [name: string, value: string] | undefined
+  /** Servers whose credentials depend on the caller. Default none. */
+  readonly perCaller?: ReadonlySet<string>
   /** Milliseconds that only grow. Default `performance.now`. */
   readonly clock?: () => number
   /** Version in `clientInfo`. Default: that of this package. */

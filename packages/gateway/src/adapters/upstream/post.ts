@@ -1,5 +1,5 @@
 import type { Pool } from 'undici'
-import type { Answer, Era } from '../../call/call.ts'
+import type { Answer, Era, Principal } from '../../call/call.ts'
 import { Cohort } from '../../call/cohort.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
@@ -29,6 +29,8 @@ export interface PostOptions {
   readonly pool?: Pool
   /** How long the socket stays open after an abort; default 0. */
   readonly closeAfterMs?: number
+  /** For whom the request is. Default: whose connection it is. */
+  readonly principal?: Principal | undefined
   /** Headers of the GET that takes a broken stream up again (2025-03-26 to 2025-11-25); undefined: the request is then lost. */
   readonly resumeWith?: Readonly<Record<string, string>> | undefined
   /** Told the id of a request whose signal was aborted, before its socket is closed. */
@@ -83,30 +85,48 @@ export class Post implements OpenCall, StreamReader {
     signal: AbortSignal,
     options: PostOptions = {},
   ): Promise<Answer> {
-    const { server, limits, clock } = this.#context
+    const { server, limits, clock, credentials } = this.#context
     const { pool, path } = this.#endpoint
     const { closeAfterMs, resumeWith } = options
     const startedAt = clock()
     this.#onCancel = options.onCancel
     if (this.#onCancel !== undefined) signal.addEventListener('abort', this, { once: true })
     this.#inbound.started(this)
+    const principal = options.principal ?? this.#context.principal
     try {
-      await leaving.turn()
-      const exchange = new Exchange(
-        options.pool ?? pool,
-        server,
-        { method: 'POST', path, headers, body, signal, closeAfterMs, limits },
-        this,
-      )
-      try {
-        const reply = await exchange.reply
-        await arriving.turn()
-        this.#take(reply)
-      } catch (cause) {
-        const lost = cause instanceof UpstreamFailed && cause.fault === 'unknown_fate'
-        if (!lost || resumeWith === undefined || exchange.lastEventId === '') throw cause
-        await resume(this.#endpoint, this.#context, exchange, this, resumeWith, signal)
-        if (this.#response === undefined) throw cause
+      for (let again = false; this.#response === undefined; again = true) {
+        const found = credentials.headersFor(principal, signal)
+        const own = found instanceof Promise ? await found : found
+        await leaving.turn()
+        const exchange = new Exchange(
+          options.pool ?? pool,
+          server,
+          {
+            method: 'POST',
+            path,
+            headers: own.length === 0 ? headers : [...headers, ...own],
+            body,
+            signal,
+            closeAfterMs,
+            limits,
+          },
+          this,
+        )
+        try {
+          const reply = await exchange.reply
+          await arriving.turn()
+          this.#take(reply)
+        } catch (cause) {
+          // Nothing ran behind a 401: credentials that ended before their time are replaced, once.
+          if (this.status === 401 && own.length > 0 && !again) {
+            credentials.refused(principal, own)
+            continue
+          }
+          const lost = cause instanceof UpstreamFailed && cause.fault === 'unknown_fate'
+          if (!lost || resumeWith === undefined || exchange.lastEventId === '') throw cause
+          await resume(this.#endpoint, this.#context, exchange, this, resumeWith, signal)
+          if (this.#response === undefined) throw cause
+        }
       }
       if (this.#response === undefined) throw new TypeError('an exchange without an answer throws')
       return toAnswer(this.#response, clock() - startedAt)

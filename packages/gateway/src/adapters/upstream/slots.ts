@@ -1,3 +1,4 @@
+import type { Principal } from '../../call/call.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UpstreamFailed } from '../../ports/upstream.ts'
 import { createBackoff, type Backoff } from './backoff.ts'
@@ -15,6 +16,8 @@ export interface Address {
   readonly session: string
   /** Canonical text of the capabilities that the server is told when it is greeted; undefined: any will do. */
   readonly capabilities: string | undefined
+  /** Whose request it is; no part of the place. */
+  readonly principal: Principal | undefined
 }
 
 /** What the slots need to know of the world. */

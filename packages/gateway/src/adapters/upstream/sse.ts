@@ -28,6 +28,8 @@ export async function connectSse(
   context: ConnectContext,
   signal: AbortSignal,
 ): Promise<Connection | undefined> {
+  // Its messages belong to a stream that one call opened, so a token of that caller would carry the others.
+  if (context.credentials.perCaller) return undefined
   const pipe = new SsePipe(endpoint, context)
   const link = new Link(context, (events) => pipe.start(events))
   try {
@@ -139,7 +141,7 @@ class SsePipe implements Pipe, StreamReader {
         {
           method: 'GET',
           path: this.#endpoint.path,
-          headers: getHeaders({}),
+          headers: [...getHeaders({}), ...(await this.#own(this.#gone.signal))],
           body: undefined,
           signal: this.#gone.signal,
           limits,
@@ -159,9 +161,15 @@ class SsePipe implements Pipe, StreamReader {
     }
   }
 
+  async #own(signal: AbortSignal): Promise<readonly string[]> {
+    const { credentials, principal } = this.#context
+    return credentials.headersFor(principal, signal)
+  }
+
   async #post(body: Buffer): Promise<UpstreamFailed | undefined> {
     const { server } = this.#context
     const version = this.version === undefined ? {} : { [VERSION_HEADER]: this.version }
+    const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(ACCEPT_MS)])
     try {
       const { status } = await new Exchange(
         this.#endpoint.pool,
@@ -169,9 +177,9 @@ class SsePipe implements Pipe, StreamReader {
         {
           method: 'POST',
           path: this.#path,
-          headers: postHeaders(version),
+          headers: [...postHeaders(version), ...(await this.#own(signal))],
           body,
-          signal: AbortSignal.any([this.#gone.signal, AbortSignal.timeout(ACCEPT_MS)]),
+          signal,
           limits: { ...this.#context.limits, maxBytes: MAX_REPLY_BYTES },
         },
         ACCEPTED,

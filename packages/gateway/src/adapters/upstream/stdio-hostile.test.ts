@@ -105,6 +105,7 @@ test('bytes of a result are handed on as they came, arguments reach the server a
   const request = {
     server: 'well',
     session: 's1',
+    principal: undefined,
     method: 'tools/call',
     head: { name: 'echo-line' },
     argsBytes: Buffer.from('{"n":1.50,  "x":"\\u0061"}'),

@@ -70,7 +70,14 @@ test('server-everything lists, calls, reads and gets; an unknown tool is its own
   assert.ok(described.tools.length >= 10)
   assert.ok((described.instructions ?? '').length > 0)
   assert.equal(textOf(await callTool(upstream, 'all', 'echo', { args: { message: 'ü' } })), 'Echo: ü')
-  const base = { server: 'all', session: 's1', meta: {}, host: undefined, argsBytes: undefined }
+  const base = {
+    server: 'all',
+    session: 's1',
+    principal: undefined,
+    meta: {},
+    host: undefined,
+    argsBytes: undefined,
+  }
   const listed = await upstream.request({ ...base, method: 'resources/list', head: {} }, patience())
   const resources = member(listed.value, 'resources')
   assert.ok(Array.isArray(resources) && resources.length > 0)
@@ -102,7 +109,14 @@ test('a modern server over stdio is found by auto, listed, called, read and got'
     ['echo', 'slow'],
   )
   assert.equal(textOf(await callTool(upstream, server, 'echo', { args: { message: 'hi' } })), 'hi')
-  const base = { server, session: 's1', meta: {}, host: undefined, argsBytes: undefined }
+  const base = {
+    server,
+    session: 's1',
+    principal: undefined,
+    meta: {},
+    host: undefined,
+    argsBytes: undefined,
+  }
   const read = await upstream.request(
     { ...base, method: 'resources/read', head: { uri: 'note://one' } },
     patience(),

@@ -71,6 +71,7 @@ test('what goes upstream is the call and nothing of its caller', async () => {
     {
       server: 'fix',
       session: 'session',
+      principal: call.principal,
       method: 'tools/call',
       head: { name: 'echo' },
       argsBytes: Buffer.from('{ "text":"x" }'),

@@ -110,6 +110,7 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
       {
         server: target.server,
         session: call.session.id,
+        principal: call.principal,
         method: call.method,
         head: target.kind === 'resource' ? { uri: target.name } : { name: target.name },
         argsBytes: target.kind === 'resource' || call.argsBytes.length === 0 ? undefined : call.argsBytes,
@@ -129,9 +130,18 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
     head: JsonObject,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const { target, session, meta } = call
+    const { target, session, principal, meta } = call
     return upstream.request(
-      { server: target.server, session: session.id, method, head, argsBytes: undefined, meta, host },
+      {
+        server: target.server,
+        session: session.id,
+        principal,
+        method,
+        head,
+        argsBytes: undefined,
+        meta,
+        host,
+      },
       signal,
     )
   }

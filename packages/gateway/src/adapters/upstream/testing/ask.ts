@@ -23,6 +23,7 @@ export function callTool(upstream: Upstream, server: string, name: string, ask: 
     {
       server,
       session: ask.session ?? 's1',
+      principal: undefined,
       method: 'tools/call',
       head: { name },
       argsBytes: Buffer.from(JSON.stringify(ask.args ?? {})),

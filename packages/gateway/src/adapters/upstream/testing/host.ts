@@ -48,6 +48,7 @@ export function callFor(
     {
       server,
       session: 's1',
+      principal: undefined,
       method: 'tools/call',
       head: { name },
       argsBytes: Buffer.from('{}'),

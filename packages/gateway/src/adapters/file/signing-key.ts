@@ -4,19 +4,19 @@ import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { systemCode } from './evidence-errors.ts'
 
-/** The key that signs the checkpoints of a gate. */
-export interface EvidenceKey {
+/** A key that the gate signs with: the checkpoints of its log, or what it asserts to issuers. */
+export interface SigningKey {
   readonly privateKey: KeyObject
   /** First 8 hex digits of SHA-256 over the raw public key. */
   readonly id: string
 }
 
 /**
- * Reads the evidence key (`state/keys/evidence.key`, PKCS #8 PEM), or makes it at the first start: Ed25519, mode 0600.
+ * Reads a signing key (`state/keys/*.key`, PKCS #8 PEM), or makes it at the first start: Ed25519, mode 0600.
  * Two processes that start together end with the same key.
  * @throws Error when others may read the file, or when it holds no Ed25519 key
  */
-export async function loadEvidenceKey(path: string): Promise<EvidenceKey> {
+export async function loadSigningKey(path: string): Promise<SigningKey> {
   try {
     return await readKey(path)
   } catch (error) {
@@ -49,23 +49,23 @@ export async function loadEvidenceKey(path: string): Promise<EvidenceKey> {
   return readKey(path)
 }
 
-async function readKey(path: string): Promise<EvidenceKey> {
+async function readKey(path: string): Promise<SigningKey> {
   const pem = await readFile(path)
   const { mode } = await stat(path)
   if ((mode & 0o077) !== 0) {
     throw new Error(
-      `evidence key \`${path}\` has mode ${(mode & 0o777).toString(8)} (expected 600); run \`chmod 600\``,
+      `signing key \`${path}\` has mode ${(mode & 0o777).toString(8)} (expected 600); run \`chmod 600\``,
     )
   }
   let privateKey: KeyObject
   try {
     privateKey = createPrivateKey(pem)
   } catch (cause) {
-    throw new Error(`evidence key \`${path}\` is not a PEM private key; restore it from a backup`, { cause })
+    throw new Error(`signing key \`${path}\` is not a PEM private key; restore it from a backup`, { cause })
   }
   const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
   if (privateKey.asymmetricKeyType !== 'ed25519' || x === undefined) {
-    throw new Error(`evidence key \`${path}\` is \`${privateKey.asymmetricKeyType}\` (expected ed25519)`)
+    throw new Error(`signing key \`${path}\` is \`${privateKey.asymmetricKeyType}\` (expected ed25519)`)
   }
   return { privateKey, id: hash('sha256', Buffer.from(x, 'base64url'), 'hex').slice(0, 8) }
 }

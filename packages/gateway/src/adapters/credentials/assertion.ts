@@ -1,0 +1,60 @@
+import { hash } from 'node:crypto'
+import type { Principal } from '../../call/call.ts'
+import { signJwt } from './jwt.ts'
+import type { GateIdentity } from './options.ts'
+
+/** Member of `_meta` that a caller assertion travels in. The gate passes nothing of a host's own under this name. */
+export const CALLER_META_KEY = 'callgate/caller'
+
+/**
+ * Asserts who calls which tool with what, for that server alone and for one minute: a tool can then check that the caller owns what
+ * the call is about, which no argument can prove (OWASP API1:2023, broken object level authorization).
+ * @param tool name of the tool as the server knows it
+ * @param argsBytes `arguments` as they are sent; undefined: none are sent, and the hash is that of no bytes
+ */
+export function signCaller(
+  gate: GateIdentity,
+  server: string,
+  principal: Principal,
+  tool: string,
+  argsBytes: Uint8Array | undefined,
+): string {
+  return signJwt(gate, 'callgate-caller+jwt', {
+    iss: gate.issuer,
+    aud: server,
+    ...whoOf(principal),
+    tool,
+    args_sha256: hash('sha256', argsBytes ?? new Uint8Array(), 'base64url'),
+  })
+}
+
+/**
+ * Asserts for whom the gate asks for a token (RFC 8693 section 2.1): the subject token of an exchange, in the place where
+ * a caller's token must never stand.
+ * @param audience URL of the token endpoint
+ */
+export function signSubject(gate: GateIdentity, audience: string, principal: Principal): string {
+  const { grants } = principal
+  return signJwt(gate, 'callgate-subject+jwt', {
+    iss: gate.issuer,
+    aud: audience,
+    ...whoOf(principal),
+    ...(grants.length === 0 ? {} : { scope: grants.join(' ') }),
+  })
+}
+
+/** Asserts who acts: the actor token of an exchange. */
+export function signActor(gate: GateIdentity, audience: string, { actor, tenant }: Principal): string {
+  return signJwt(gate, 'callgate-actor+jwt', { iss: gate.issuer, aud: audience, sub: actor.id, tenant })
+}
+
+/** `sub_id` names the subject with its issuer (RFC 9493): two issuers may use one `sub` for two people. */
+function whoOf({ subject, tenant, actor, clientId, token }: Principal) {
+  return {
+    sub: subject,
+    sub_id: { format: 'iss_sub', iss: token.iss, sub: subject },
+    act: { sub: actor.id },
+    client_id: clientId,
+    tenant,
+  }
+}

@@ -1,0 +1,84 @@
+import { createPublicKey } from 'node:crypto'
+import { join } from 'node:path'
+import {
+  CALLER_META_KEY,
+  type CredentialConfig,
+  type GateIdentity,
+  type ReadSecret,
+  createCredentials,
+  signCaller,
+} from './adapters/credentials/index.ts'
+import { realDisk, replaceDurably } from './adapters/file/disk.ts'
+import { loadSigningKey } from './adapters/file/signing-key.ts'
+import { createSecrets } from './adapters/secrets/index.ts'
+import type { UpstreamOptions } from './adapters/upstream/index.ts'
+import type { GatewayConfig } from './config/declaration.ts'
+import { parseReference } from './ports/secrets.ts'
+
+/** What the gate shows of itself and tells of its callers, as the upstream adapter takes it. */
+export interface OwnCredentials {
+  readonly options: Pick<UpstreamOptions, 'credentials' | 'perCaller' | 'assertCaller'>
+  close(): Promise<void>
+}
+
+/**
+ * Puts secrets, credentials and assertions together; no secret is read and nothing connected before the first call. The public key
+ * to what the gate asserts stands in `state/keys/assertion.jwks.json`, for issuers and servers.
+ * @param say told once of each source that is in trouble
+ */
+export async function openOwnCredentials(
+  config: GatewayConfig,
+  say: (event: string, problem: string) => void,
+): Promise<OwnCredentials> {
+  const servers: Record<string, CredentialConfig> = {}
+  const asserting = new Set<string>()
+  for (const [id, server] of Object.entries(config.servers)) {
+    if (server.transport === 'http' && server.credentials !== undefined) servers[id] = server.credentials
+    if (server.assertCaller) asserting.add(id)
+  }
+  const perCaller = new Set(
+    Object.entries(servers).flatMap(([id, { type }]) => (type === 'token_exchange' ? [id] : [])),
+  )
+  const gate =
+    asserting.size + perCaller.size === 0
+      ? undefined
+      : await openIdentity(config.state, config.listener.publicUrl ?? 'urn:callgate')
+  const secrets = createSecrets({
+    folder: config.folder,
+    ttlS: config.secrets.ttlS,
+    onProblem: (problem) => say('secrets.problem', problem),
+  })
+  const readSecret: ReadSecret = async (text) => {
+    const reference = parseReference(text, { strict: false })
+    if ('problem' in reference) throw new TypeError(reference.problem)
+    return secrets.read(reference)
+  }
+  const credentials = createCredentials(servers, { readSecret, gate })
+  return {
+    options: {
+      credentials,
+      perCaller,
+      ...(gate === undefined || asserting.size === 0
+        ? {}
+        : {
+            assertCaller: ({ server, principal, tool, argsBytes }) =>
+              asserting.has(server)
+                ? [CALLER_META_KEY, signCaller(gate, server, principal, tool, argsBytes)]
+                : undefined,
+          }),
+    },
+    async close() {
+      await credentials.close()
+      await secrets.close()
+    },
+  }
+}
+
+async function openIdentity(state: string, issuer: string): Promise<GateIdentity> {
+  const { privateKey, id: kid } = await loadSigningKey(join(state, 'keys', 'assertion.key'))
+  const { kty, crv, x } = createPublicKey(privateKey).export({ format: 'jwk' })
+  const set = { keys: [{ kty, crv, x, kid, alg: 'EdDSA', use: 'sig' }] }
+  const path = join(state, 'keys', 'assertion.jwks.json')
+  await replaceDurably(realDisk, path, Buffer.from(`${JSON.stringify(set)}\n`))
+  return { issuer, key: privateKey, alg: 'EdDSA', kid }
+}
