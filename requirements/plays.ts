@@ -110,7 +110,6 @@ export const plays = {
     source: 'playbook Play 2: "Purpose-scoped tokens, deny wildcards, short TTL"; RFC 9396',
     behaviour:
       'a call outside the purpose of its token is refused with 403 insufficient_scope and one complete challenge; a token may only narrow',
-    deferred: 'waits for scopes and authorization_details in stages/identity',
   },
   'play2.no-wildcards': {
     source: 'playbook Play 2: "deny wildcards"',

@@ -54,6 +54,7 @@ export interface Minting {
   readonly lifetimeS?: number
   readonly once?: boolean
   readonly sid?: string
+  readonly details?: readonly object[]
   readonly confirmation?: { readonly jkt: string } | { readonly 'x5t#S256': string }
 }
 

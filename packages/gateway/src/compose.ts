@@ -15,7 +15,8 @@ import { createSessions } from './adapters/memory/sessions.ts'
 import { createUpstream } from './adapters/upstream/index.ts'
 import { newCallId } from './call/id.ts'
 import type { JsonObject } from './call/json.ts'
-import { Refusal } from './call/refusal.ts'
+import type { Principal } from './call/call.ts'
+import { Refusal, type Target } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
@@ -42,9 +43,10 @@ import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
 import { createRecordIntent, createRecordStage } from './stages/record/record.ts'
 import { createRecords } from './stages/record/records.ts'
 import { createSchemaStage } from './stages/schema/schema.ts'
+import { createScopeStage, isInScope, isServerInScope } from './stages/scope/scope.ts'
 import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
-import type { CatalogServer } from './ports/catalog.ts'
+import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import type { EvidenceLog } from './ports/evidence-log.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
 import { createListener } from './wire/http-listener.ts'
@@ -154,6 +156,8 @@ async function compose(
       actors: config.identity.actors,
       replay: config.identity.replay,
       certificates: config.identity.certificates,
+      clients: config.identity.clients,
+      purposes: config.identity.purposes,
       onReplayed: ({ actor, tenant, token }, what) =>
         sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`),
       clockSkewS: config.identity.clockSkewS,
@@ -208,6 +212,15 @@ async function compose(
     onEvent: ({ event, ...detail }) => note(event, detail),
   })
 
+  const classifiers = new Map(
+    Object.entries(config.servers).map(([id, server]) => [id, classifier(server.tools)]),
+  )
+  const scopesOf = ({ server, kind, name }: Target) =>
+    (kind === 'tool' ? classifiers.get(server)?.(name).scopes : undefined) ?? []
+  /** What a caller is shown: what policy could allow, and its token is for. */
+  const mayReach = (principal: Principal, target: Target, tool: PinnedTool | undefined) =>
+    isInScope(principal, target, tool?.labels ?? [], scopesOf(target)) &&
+    policy.mayReach(principal, target, tool)
   const inFlight = new InFlight()
   const levels = new LogLevels()
   const refusals = new RefusalCounter(log, now, newCallId)
@@ -220,9 +233,10 @@ async function compose(
         taskIds.open(requested, principal, caller.endpoint.resource),
       ),
       schema: createSchemaStage(({ principal, target }) =>
-        policy.mayReach(principal, target, catalog.server(target.server)?.tools.get(target.name)),
+        mayReach(principal, target, catalog.server(target.server)?.tools.get(target.name)),
       ),
       policy: createPolicy(policy),
+      scope: createScopeStage(scopesOf),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
         upstream,
@@ -248,8 +262,9 @@ async function compose(
     authenticate: async (caller) => identity.authenticate(caller, now()),
     run,
     catalog,
-    mayReach: (principal, target, tool) => policy.mayReach(principal, target, tool),
-    mayReachServer: (principal, server, kind) => policy.mayReachServer(principal, server, kind),
+    mayReach,
+    mayReachServer: (principal, server, kind) =>
+      isServerInScope(principal, server) && policy.mayReachServer(principal, server, kind),
     found: (servers) => discovery.found(servers),
     lost: (server) => discovery.look(server),
     upstream,

@@ -1,3 +1,4 @@
+import type { AuthorizationDetail } from './authorization.ts'
 import type { HostLink } from './input.ts'
 import type { JsonObject } from './json.ts'
 import type { Judgement, Refusal, Target } from './refusal.ts'
@@ -119,6 +120,8 @@ export interface Principal {
   readonly tenant: string
   readonly clientId: string
   readonly grants: readonly string[]
+  /** What the token is for; undefined: it says nothing narrower than its grants. */
+  readonly details?: readonly AuthorizationDetail[] | undefined
   readonly token: {
     readonly iss: string
     readonly jtiHash: string

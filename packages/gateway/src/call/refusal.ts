@@ -34,6 +34,8 @@ export class Refusal extends Error {
   readonly retryAfterS: number | undefined
   /** Nonce that the next DPoP proof must carry (RFC 9449 section 9). */
   readonly nonce: string | undefined
+  /** Everything that a token must hold for what was refused (RFC 6750 section 3, `scope`). */
+  readonly scopes: readonly string[] | undefined
   /** What policy had decided, so that the record of a refused call holds the decision too. */
   readonly judgement: Judgement | undefined
   /** What the call was aimed at, when the refusing stage had found it in the catalogue. */
@@ -46,6 +48,7 @@ export class Refusal extends Error {
       internal?: string
       retryAfterS?: number
       nonce?: string
+      scopes?: readonly string[]
       judgement?: Judgement
       target?: Target
       cause?: unknown
@@ -57,6 +60,7 @@ export class Refusal extends Error {
     this.internal = options.internal ?? ''
     this.retryAfterS = options.retryAfterS
     this.nonce = options.nonce
+    this.scopes = options.scopes
     this.judgement = options.judgement
     this.target = options.target
   }

@@ -185,6 +185,8 @@ const issuer = z.strictObject({
     .describe('The issuer of `callgate token mint`, with its keys in <state>/keys. Refused by --strict.'),
 })
 
+const grant = word('a grant without `*`', /^[\x21\x23-\x29\x2b-\x5b\x5d-\x7e]{1,256}$/)
+
 const certificate = z.strictObject({
   uri: text('a URI such as `spiffe://acme.example/agent/billing`, without `*`', isNameUri)
     .exactOptional()
@@ -200,11 +202,7 @@ const certificate = z.strictObject({
     .describe('Whole distinguished name in the order of the certificate, such as `O=Acme, CN=billing`.'),
   actor: z.string().min(1).max(256).exactOptional().describe('Id of the actor. Default: what was matched.'),
   tenant: z.string().min(1).max(128).default('default').describe('Tenant of the actor.'),
-  grants: z
-    .array(word('a grant without `*`', /^[\x21\x23-\x29\x2b-\x5b\x5d-\x7e]{1,256}$/))
-    .max(256)
-    .default([])
-    .describe('Grants, as the scope of a token would name them.'),
+  grants: z.array(grant).max(256).default([]).describe('Grants, as the scope of a token would name them.'),
 })
 
 const identity = z.strictObject({
@@ -239,6 +237,22 @@ const identity = z.strictObject({
     .default(false)
     .describe(
       'Whether DPoP proofs must carry a nonce of the gate, so that none can be made in advance (RFC 9449 section 9). Costs a host one more round trip every five minutes.',
+    ),
+  purposes: z
+    .array(word('a word in lower case', /^[a-z][a-z0-9_-]{0,63}$/))
+    .max(256)
+    .default([])
+    .describe(
+      'Purposes that `authorization_details` of a token may name (RFC 9396); rules read the one of a call as `ctx.purpose`. A token for another purpose is refused.',
+    ),
+  clients: z
+    .record(
+      z.string().min(1).max(256),
+      z.strictObject({ grants: z.array(grant).max(256).describe('Grants that its tokens may hold.') }),
+    )
+    .default({})
+    .describe(
+      'What clients are registered for, by `client_id`: a token that holds more is refused. A client that is not listed may hold what its issuer gives it.',
     ),
   certificates: z
     .array(certificate)
@@ -279,7 +293,14 @@ const tool = z.strictObject({
     .array(word('a word of at most 32 letters, digits, `_` and `-` in lower case', /^[a-z][a-z0-9_-]{0,31}$/))
     .max(16)
     .default([])
-    .describe('Words that policy rules can read as `tool.labels`.'),
+    .describe(
+      'Words that policy rules can read as `tool.labels`. A token that names `datatypes` is for tools with no other labels.',
+    ),
+  scopes: z
+    .array(grant)
+    .max(16)
+    .default([])
+    .describe('Grants that a token must hold, all of them, to call the tool.'),
 })
 
 const secret = text(

@@ -86,6 +86,8 @@ test('the least configuration is the strictest one', () => {
       clockSkewS: 30,
       replay: 'proof',
       dpopNonce: false,
+      purposes: [],
+      clients: {},
       certificates: [],
       missesPerPeer: { perSecond: 50, burst: 100 },
       actors: {},
@@ -122,7 +124,10 @@ servers:
       cwd: folder,
       shared: false,
       roots: [join(folder, 'data')],
-      tools: { 'read_*': { class: 'read', labels: ['files'] }, move: { class: 'write', labels: [] } },
+      tools: {
+        'read_*': { class: 'read', labels: ['files'], scopes: [] },
+        move: { class: 'write', labels: [], scopes: [] },
+      },
     },
     remote: {
       ...common,

@@ -343,6 +343,20 @@ export const registry = {
     fix: 'let the host present the certificate that its token is bound to, or add it to `identity.certificates`',
     sees: both,
   },
+  CG_IDENTITY_SCOPE: {
+    status: 403,
+    rpc: -31120,
+    publicText: 'the access token is not for this; ask for one with the scopes of this answer',
+    fix: 'let the host ask its issuer for the scopes in the challenge; `servers.X.tools` says which a tool needs',
+    sees: both,
+  },
+  CG_IDENTITY_GRANTS: {
+    status: 403,
+    rpc: -31121,
+    publicText: 'the access token holds more than its client is registered for; ask for less',
+    fix: 'correct the issuer, or widen `identity.clients`',
+    sees: both,
+  },
   CG_IDENTITY_FLOOD: {
     status: 429,
     rpc: -31115,

@@ -16,6 +16,7 @@ export interface CallStages {
   readonly catalog: Stage<IdentifiedCall, ResolvedCall>
   readonly schema: Stage<ResolvedCall, ParsedCall>
   readonly policy: Stage<ParsedCall, AuthorizedCall>
+  readonly scope: Stage<AuthorizedCall, AuthorizedCall>
   readonly record: Stage<AuthorizedCall, RecordedCall>
   readonly forward: Stage<RecordedCall, AnsweredCall>
 }
@@ -29,6 +30,7 @@ export function callStages(stages: CallStages): readonly AnyStage[] {
     .add(stages.catalog) // what is meant: a pinned tool and the operator's class of it
     .add(stages.schema) // arguments that fit, before rules read them
     .add(stages.policy) // default deny
+    .add(stages.scope) // what the token is for, told only to whom policy would allow it
     .add(stages.record) // a durable intent, before any side effect
     .add(stages.forward) // takes nothing less than a recorded call
   return pipeline.stages

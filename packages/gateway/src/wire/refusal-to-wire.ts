@@ -134,6 +134,7 @@ function challenge(refusal: Refusal, status: number, text: string, context: Refu
       `error_description="${text.replace(/["\\]/g, "'")}"`,
     )
   }
+  if (refusal.scopes !== undefined) members.splice(1, 0, `scope="${refusal.scopes.join(' ')}"`)
   if (dpop !== undefined) return `DPoP ${members.join(', ')}, algs="${PROOF_ALGORITHMS}"`
   return `Bearer ${members.join(', ')}`
 }

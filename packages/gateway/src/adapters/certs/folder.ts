@@ -34,8 +34,13 @@ export interface CertificateFolder {
   pathOf(name: string): string
 }
 
-const KEY = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/g
-const LIST = /-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g
+const KEY = block('PRIVATE KEY')
+const LIST = block('X509 CRL')
+
+/** One block of a PEM text (RFC 7468). */
+function block(label: string): RegExp {
+  return new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----`, 'g')
+}
 
 /** Opens the folder of a local authority; it need not be there yet. */
 export function openCertificateFolder(folder: string): CertificateFolder {

@@ -37,6 +37,8 @@ export interface MintOptions {
   readonly sid?: string
   /** Who acts for the subject (`act.sub`); default the client. */
   readonly actor?: string
+  /** What the token is for (RFC 9396 `authorization_details`). Default nothing narrower than its scope. */
+  readonly details?: readonly object[]
   /** What the token is bound to (RFC 7800): `jkt` of a DPoP key, or `x5t#S256` of a client certificate. Default nothing. */
   readonly confirmation?: { readonly jkt: string } | { readonly 'x5t#S256': string }
 }
@@ -84,7 +86,7 @@ export function openDevIssuer(stateDir: string, now: () => number = Date.now): D
   return {
     issuer: DEV_ISSUER,
     jwks: jwksFile,
-    mint({ audience, subject, clientId, scope, lifetimeS = 600, once, sid, actor, confirmation }) {
+    mint({ audience, subject, clientId, scope, lifetimeS = 600, once, sid, actor, details, confirmation }) {
       if (!Number.isInteger(lifetimeS) || lifetimeS < 1 || lifetimeS > MAX_LIFETIME_S) {
         throw new RangeError(
           `token lifetime is \`${lifetimeS}\` s (expected an integer from 1 to ${MAX_LIFETIME_S}; the gate takes at most 600)`,
@@ -105,6 +107,7 @@ export function openDevIssuer(stateDir: string, now: () => number = Date.now): D
         sid,
         once: once === true ? true : undefined,
         cnf: confirmation,
+        authorization_details: details,
         act: actor === undefined ? undefined : { sub: actor },
       }
       const signed = `${header}.${encode(claims)}`

@@ -1,7 +1,9 @@
+import type { AuthorizationDetail } from '../../call/authorization.ts'
 import type { Json, JsonObject } from '../../call/json.ts'
 import { isJsonObject, member } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { ScanOptions } from '../../mcp/json-scan.ts'
+import { parseDetails } from './details.ts'
 import { parseGrants } from './grants.ts'
 import { parseJsonPart } from './jws.ts'
 import { canonicalResource } from './resource.ts'
@@ -83,6 +85,8 @@ export interface TokenClaims {
   /** The token asks to be claimed once in every replay mode. */
   readonly once: boolean
   readonly grants: readonly string[]
+  /** What the token is for; undefined: it does not say. */
+  readonly details: readonly AuthorizationDetail[] | undefined
 }
 
 /** Payload bounds. A token of 8,192 characters has no honest use for more. */
@@ -158,6 +162,7 @@ export function parseClaims(
     confirmation: confirmationOf(payload),
     once: once === true,
     grants: parseGrants(payload),
+    details: parseDetails(payload),
   }
   if (claims.exp <= claims.iat) {
     throw new Refusal('CG_IDENTITY_CLAIM', {

@@ -39,6 +39,7 @@ test('a good token tells actor, subject, tenant, client and grants, and enters a
     tenant: 'acme',
     clientId: 'agent-7',
     grants: ['tools:read', 'tools:list', 'files.read'],
+    details: undefined,
     token: {
       iss: ISSUER,
       jtiHash: jtiHash({ iss: ISSUER, jti: String(claims['jti']) }),

@@ -76,6 +76,10 @@ export interface IdentityOptions {
   readonly replay?: 'proof' | 'once' | 'session'
   /** Who client certificates are that come without a token; default none: a token is needed. */
   readonly certificates?: readonly CertificateRule[]
+  /** Grants that the tokens of a client may hold, by its id; default: whatever its issuer gives it. */
+  readonly clients?: Readonly<Record<string, { readonly grants: readonly string[] }>>
+  /** Purposes that a token may be for; default none. */
+  readonly purposes?: readonly string[]
   /** Told of a token or proof that was used before, by its hash in records. */
   readonly onReplayed?: (principal: Principal, what: 'token' | 'proof') => void
   /** Seconds, 0 to 60. Default 30. */
@@ -241,6 +245,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       exception === undefined ? said : { ...said, exp: Math.min(said.exp, exception.until / 1_000) }
     const tenant = tenantClaim === undefined ? 'default' : requiredText(payload, tenantClaim)
     const principal = principalOf(claims, tenant, actors)
+    checkRegistered(principal, options)
     const tuple = tupleOf(principal)
     const binding = bindingOf(tuple, claims.sid, claims.confirmation)
     const audiences = exception?.audiences ?? []
@@ -420,6 +425,29 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
         ? identified.then((done) => identify(call, done))
         : identify(call, identified)
     },
+  }
+}
+
+/**
+ * Holds a token to what the operator registered: an issuer that gives more must not widen it (RFC 9396 section 6.1).
+ * @throws Refusal CG_IDENTITY_GRANTS, CG_IDENTITY_CLAIM for a purpose that is not one of the operator's
+ */
+function checkRegistered(
+  { clientId, grants, details = [] }: Principal,
+  { clients = {}, purposes = [] }: IdentityOptions,
+): void {
+  const registered = Object.hasOwn(clients, clientId) ? clients[clientId]?.grants : undefined
+  const wider = registered && grants.find((grant) => !registered.includes(grant))
+  if (wider !== undefined) {
+    throw new Refusal('CG_IDENTITY_GRANTS', {
+      internal: `client ${shown(clientId)} is not registered for the grant ${shown(wider)}`,
+    })
+  }
+  for (const { purpose } of details) {
+    if (purpose === undefined || purposes.includes(purpose)) continue
+    throw new Refusal('CG_IDENTITY_CLAIM', {
+      internal: `purpose ${shown(purpose)} is none of \`identity.purposes\``,
+    })
   }
 }
 

@@ -18,6 +18,7 @@ export function principalOf(claims: TokenClaims, tenant: string, actors: ActorRe
     tenant,
     clientId: claims.clientId ?? claims.authorizedParty ?? '',
     grants: claims.grants,
+    details: claims.details,
     token: { iss: claims.iss, jtiHash: jtiHash(claims), exp: claims.exp, iat: claims.iat },
   }
 }

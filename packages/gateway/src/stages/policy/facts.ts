@@ -17,7 +17,7 @@ export interface PolicyCall {
 /** The caller as conditions see it. */
 export type PolicyCaller = Pick<Principal, 'actor' | 'subject' | 'tenant' | 'grants'>
 
-/** Circumstances of a call. On the wire ticket, purpose and region are null until their providers confirm them. */
+/** Circumstances of a call. On the wire ticket and region are null until their providers confirm them; the purpose is what the token says. */
 export interface PolicyContext {
   readonly ticket: string | null
   readonly purpose: string | null

@@ -87,8 +87,6 @@ function surprisesOf(rule: Rule, tools: readonly PolicyTool[] | undefined, now: 
     const effect = source.decision === 'allow' ? 'it grants nothing any more' : 'it still applies'
     say(`\`until\` was ${day}, ${effect}; renew it or remove the rule`)
   }
-  if (source.when.purpose !== undefined)
-    say('`purpose` selects nothing: no token carries a purpose in this version')
   const names = tools?.map((tool) => `${tool.server}.${tool.name}`)
   for (const pattern of source.when.tool?.patterns ?? []) {
     if (!pattern.includes('.') && !pattern.includes('*')) {

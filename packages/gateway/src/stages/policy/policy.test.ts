@@ -173,7 +173,7 @@ test('a pinned tool changes what a rule means only through recheck, and lists fo
   assert.equal(holder.mayReach(principal, { ...target, kind: 'resource' }, undefined), false)
 })
 
-test('check tells what will surprise: expired rules, unknown and unnameable tools, purposes, optional bools', () => {
+test('check tells what will surprise: expired rules, unknown and unnameable tools, optional bools', () => {
   const text = `- { rule: old, when: { tool: "crm.bulk_update" }, decision: allow, until: 2026-01-01 }
 - { rule: gone, when: { tool: "crm.bulk_updat" }, decision: deny }
 - { rule: bare, when: { tool: bulk_update }, decision: deny }
@@ -189,7 +189,6 @@ test('check tells what will surprise: expired rules, unknown and unnameable tool
     'p.yaml:2:3 rule `gone`: tool `crm.bulk_updat` is not known; the rule is checked when it is pinned; did you mean `crm.bulk_update`',
     'p.yaml:3:3 rule `bare`: `bulk_update` matches no tool: tools are named `<server>.<tool>`',
     'p.yaml:4:3 rule `aim`: `until` was 2026-01-01, it still applies; renew it or remove the rule',
-    'p.yaml:4:3 rule `aim`: `purpose` selects nothing: no token carries a purpose in this version',
   ])
   assert.deepEqual(checkPolicy([{ file: 'p.yaml', text: PLAYBOOK }], undefined, NOW), {
     problems: [],

@@ -1,3 +1,4 @@
+import { detailFor } from '../../call/authorization.ts'
 import { keyedHash } from '@callgate/evidence'
 import type { AuthorizedCall, ParsedCall, Principal, Target, TaskCall } from '../../call/call.ts'
 import type { Json } from '../../call/json.ts'
@@ -142,7 +143,7 @@ export function createPolicy(holder: PolicyHolder): Stage<ParsedCall, Authorized
   return { name: 'policy', budgetMs: 20, run: (call) => holder.authorize(call) }
 }
 
-/** A call from the wire as policy sees it: no ticket, purpose or region until their providers confirm them. */
+/** A call from the wire as policy sees it: no ticket and no region until their providers confirm them. */
 function policyCall(call: ParsedCall): PolicyCall {
   return {
     target: call.target,
@@ -151,8 +152,13 @@ function policyCall(call: ParsedCall): PolicyCall {
     args: call.args,
     caller: call.principal,
     session: call.session,
-    ctx: { ticket: null, purpose: null, region: null, chain: call.chain },
+    ctx: { ticket: null, purpose: purposeOf(call), region: null, chain: call.chain },
   }
+}
+
+/** What the token says that the call is for, by the detail that covers it; null: nothing does. */
+function purposeOf({ principal: { details }, target, labels }: ParsedCall): string | null {
+  return details === undefined ? null : (detailFor(details, target, labels)?.purpose ?? null)
 }
 
 /** For the operator alone: which rules, and the reason that their author gave. */

@@ -1,0 +1,40 @@
+import type { Target } from './refusal.ts'
+
+/**
+ * What a token is for (RFC 9396 `authorization_details`, type `mcp_tool_call`): these actions on these servers, with tools that
+ * touch no more than these kinds of data, for one purpose.
+ */
+export interface AuthorizationDetail {
+  /** Server ids. */
+  readonly locations: readonly string[]
+  /** `tools/call:<server>.<tool>`, `prompts/get:<server>.<prompt>` or `resources/read:<server>`. */
+  readonly actions: readonly string[]
+  /** Labels that a tool may have; undefined: any. */
+  readonly datatypes: readonly string[] | undefined
+  readonly purpose: string | undefined
+}
+
+/** How a detail names what is done with a target. */
+export function actionOf({ kind, server, name }: Target): string {
+  if (kind === 'resource') return `resources/read:${server}`
+  return `${kind === 'tool' ? 'tools/call' : 'prompts/get'}:${server}.${name}`
+}
+
+/**
+ * The first detail that covers a target, whose purpose then is that of the call.
+ * @param labels the operator's labels of the tool
+ * @returns undefined when none does
+ */
+export function detailFor(
+  details: readonly AuthorizationDetail[],
+  target: Target,
+  labels: readonly string[],
+): AuthorizationDetail | undefined {
+  const action = actionOf(target)
+  return details.find(
+    ({ locations, actions, datatypes }) =>
+      locations.includes(target.server) &&
+      actions.includes(action) &&
+      (datatypes === undefined || labels.every((label) => datatypes.includes(label))),
+  )
+}
