@@ -13,7 +13,7 @@ import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { createSecrets } from './adapters/secrets/index.ts'
 import type { UpstreamOptions } from './adapters/upstream/index.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { parseReference } from './ports/secrets.ts'
+import { parseReference } from './ports/secret-reference.ts'
 
 /** What the gate shows of itself and tells of its callers, as the upstream adapter takes it. */
 export interface OwnCredentials {

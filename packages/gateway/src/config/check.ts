@@ -1,5 +1,5 @@
 import { judgeHost, stripHost } from '../net/address.ts'
-import { parseReference } from '../ports/secrets.ts'
+import { parseReference } from '../ports/secret-reference.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseReference } from '../ports/secrets.ts'
+import { parseReference } from '../ports/secret-reference.ts'
 import { isCredentialHeader } from '../ports/credentials.ts'
 import {
   WHOLE,

@@ -1,4 +1,4 @@
-import type { AwsKmsReference, AwsSecretReference } from '../../ports/secrets.ts'
+import type { AwsKmsReference, AwsSecretReference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { parseAwsCredentials } from './aws-credentials.ts'
 import { readFileSecret } from './file.ts'

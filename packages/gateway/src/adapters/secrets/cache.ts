@@ -1,4 +1,4 @@
-import type { SecretReference } from '../../ports/secrets.ts'
+import type { SecretReference } from '../../ports/secret-reference.ts'
 import { Secret, SecretUnavailable } from '../../ports/secrets.ts'
 
 /** Longest life of a value whose source is down, in milliseconds since it was read. Cannot be raised. */

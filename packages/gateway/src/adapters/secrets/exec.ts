@@ -1,4 +1,4 @@
-import type { ExecReference } from '../../ports/secrets.ts'
+import type { ExecReference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { runProgram } from './program.ts'
 import type { SourceWorld } from './source.ts'

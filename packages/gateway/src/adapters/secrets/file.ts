@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import type { FileReference } from '../../ports/secrets.ts'
+import type { FileReference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { MAX_SECRET_BYTES, secretText } from './text.ts'
 

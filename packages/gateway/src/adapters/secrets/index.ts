@@ -1,4 +1,5 @@
-import type { SecretReference, Secrets } from '../../ports/secrets.ts'
+import type { Secrets } from '../../ports/secrets.ts'
+import type { SecretReference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { readAwsSecret, readKmsSecret } from './aws.ts'
 import { SecretCache } from './cache.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Pkcs11Reference } from '../../ports/secrets.ts'
+import type { Pkcs11Reference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { readFileSecret } from './file.ts'
 import { runProgram } from './program.ts'

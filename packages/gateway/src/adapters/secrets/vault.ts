@@ -1,4 +1,4 @@
-import type { VaultReference } from '../../ports/secrets.ts'
+import type { VaultReference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { readFileSecret } from './file.ts'
 import type { SecretAnswer } from './http.ts'
