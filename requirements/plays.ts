@@ -82,6 +82,11 @@ export const plays = {
     behaviour:
       'a new key of an issuer is found by one refetch at a time, a removed key ends the tokens it signed, keys older than one hour without a refresh are not used',
   },
+  'play2.bad-token-wave': {
+    source: 'issue 4, must hold; OWASP API4:2023',
+    behaviour:
+      'beside a wave of fresh bad tokens valid callers keep at least 80 % of the goodput that they have beside as many requests without any token',
+  },
   'play2.issuer-exceptions': {
     source: 'issue 4: issuers that cannot mint ours; Entra, Okta and Keycloak access token claims',
     behaviour:

@@ -113,6 +113,13 @@ const WHO_IS_CALLING: readonly Proof[] = [
     minutes: 10,
     figure: tests,
   },
+  {
+    name: 'bad-token-wave',
+    command: test('test/flood.test.ts'),
+    env: { CALLGATE_PROOF_ROUNDS: '20' },
+    minutes: 3,
+    figure: tests,
+  },
 ]
 
 /** Proofs by issue number and by name. */
