@@ -4,7 +4,6 @@ import type {
   IdentifiedCall,
   PeerCertificate,
   Principal,
-  Proof,
   ReceivedCall,
   Session,
 } from '../../call/call.ts'
@@ -27,7 +26,9 @@ import {
   requiredText,
 } from './claims.ts'
 import { type CertificateRule, certificatePrincipal } from './certificates.ts'
-import { checkProof } from './dpop.ts'
+import type { Nonces } from './nonces.ts'
+import { createPossession } from './possession.ts'
+import { type Registered, checkRegistered } from './registered.ts'
 import { MAX_TOKEN_CHARS, SIGNATURE_ALGORITHMS, checkSignature, parseJws } from './jws.ts'
 import { MissBudget } from './miss-budget.ts'
 import type { ActorRegistry } from './principal.ts'
@@ -46,13 +47,6 @@ export interface IdentityDeps {
   readonly nonces?: Nonces
 }
 
-/** Makes nonces and knows its own. */
-export interface Nonces {
-  /** @param now milliseconds since the epoch */
-  issue(now: number): string
-  isFresh(nonce: string, now: number): boolean
-}
-
 /** One accepted issuer, and how its tokens are read. */
 export interface IssuerRules extends ClaimRules {
   /** Its `iss`, letter by letter. */
@@ -61,7 +55,7 @@ export interface IssuerRules extends ClaimRules {
 }
 
 /** How identity judges: the `identity` part of the configuration. Defaults are the strict ones. */
-export interface IdentityOptions {
+export interface IdentityOptions extends Registered {
   /** Accepted issuers by exact `iss`. A token that lacks its issuer's tenant claim is refused. */
   readonly issuers: readonly IssuerRules[]
   /** Accepted algorithms, out of SIGNATURE_ALGORITHMS. Default all of them. */
@@ -76,10 +70,6 @@ export interface IdentityOptions {
   readonly replay?: 'proof' | 'once' | 'session'
   /** Who client certificates are that come without a token; default none: a token is needed. */
   readonly certificates?: readonly CertificateRule[]
-  /** Grants that the tokens of a client may hold, by its id; default: whatever its issuer gives it. */
-  readonly clients?: Readonly<Record<string, { readonly grants: readonly string[] }>>
-  /** Purposes that a token may be for; default none. */
-  readonly purposes?: readonly string[]
   /** Told of a token or proof that was used before, by its hash in records. */
   readonly onReplayed?: (principal: Principal, what: 'token' | 'proof') => void
   /** Seconds, 0 to 60. Default 30. */
@@ -145,9 +135,20 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       `\`algorithms\` names \`${name}\` (expected some of ${[...SIGNATURE_ALGORITHMS].join(' ')})`,
     )
   }
-  /** Proofs that hold, by the token that they were checked for: one HTTP request may be judged more than once. */
-  const proven = new WeakMap<Proof, string>()
   const ofCertificate = new WeakMap<PeerCertificate, Principal>()
+  const possess = createPossession({
+    bearer: replay !== 'proof',
+    algorithms,
+    clockSkewS: skewS,
+    nonces: deps.nonces,
+    spend,
+    refund: (peer) => budget.refund(peer),
+    claim: async (id, exp, principal) => {
+      if ((await claimOf(id, exp, randomUUID(), 'proof')) === 'first') return true
+      options.onReplayed?.(principal, 'proof')
+      return false
+    },
+  })
   const generationOf = (issuer: string): number => deps.keys.generation(issuer)
 
   function authenticate(caller: Caller, now: number): Identified | Promise<Identified> {
@@ -311,68 +312,6 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     return claimed()?.then(entered) ?? entered()
   }
 
-  /**
-   * Holds the caller to the key that its token is bound to (RFC 9449, RFC 8705).
-   * @returns undefined when nothing has to be waited for
-   * @throws Refusal CG_IDENTITY_UNBOUND, CG_IDENTITY_CERTIFICATE, CG_IDENTITY_PROOF, CG_IDENTITY_NONCE, CG_IDENTITY_FLOOD
-   */
-  function possess(
-    token: VerifiedToken,
-    key: string,
-    caller: Caller,
-    now: number,
-  ): Promise<void> | undefined {
-    const { confirmation } = token.claims
-    if (confirmation === undefined && replay === 'proof') {
-      throw new Refusal('CG_IDENTITY_UNBOUND', {
-        internal: 'token has no `cnf`, and bearer tokens are not accepted',
-      })
-    }
-    const certificate = confirmation?.certificateThumbprint
-    if (certificate !== undefined && certificate !== caller.certificate?.thumbprint) {
-      throw new Refusal('CG_IDENTITY_CERTIFICATE', {
-        internal: `token is bound to another certificate than ${caller.certificate === undefined ? 'none' : 'the one that was shown'}`,
-      })
-    }
-    const keyThumbprint = confirmation?.keyThumbprint
-    // RFC 9449 section 7.2: a bound token that is taken under the other scheme loses its protection, and the reverse is a lie.
-    if ((keyThumbprint !== undefined) !== (caller.scheme === 'DPoP')) {
-      throw new Refusal('CG_IDENTITY_PROOF', {
-        internal:
-          keyThumbprint === undefined
-            ? 'token came as DPoP and is bound to no key'
-            : 'token is bound to a key and came as Bearer',
-      })
-    }
-    if (keyThumbprint === undefined) return undefined
-    const { proof } = caller
-    if (proof === undefined)
-      throw new Refusal('CG_IDENTITY_PROOF', { internal: 'the request has no DPoP proof, or more than one' })
-    if (proven.get(proof) === key) return undefined
-    return prove(token, proof, keyThumbprint, caller, now).then(() => void proven.set(proof, key))
-  }
-
-  async function prove(
-    { principal }: VerifiedToken,
-    proof: Proof,
-    keyThumbprint: string,
-    { peer, token = '' }: Caller,
-    now: number,
-  ): Promise<void> {
-    spend(peer, now)
-    const { nonces } = deps
-    const { id, exp } = checkProof(proof, token, keyThumbprint, now / 1_000, {
-      algorithms,
-      clockSkewS: skewS,
-      isFresh: nonces && ((nonce) => nonces.isFresh(nonce, now)),
-      newNonce: nonces && (() => nonces.issue(now)),
-    })
-    budget.refund(peer)
-    if ((await claimOf(id, exp, randomUUID(), 'proof')) === 'first') return
-    options.onReplayed?.(principal, 'proof')
-    throw new Refusal('CG_IDENTITY_PROOF', { internal: `DPoP proof ${id} was used before` })
-  }
-
   /** INVARIANT: a token opens nothing before its claim is durable; a store that cannot answer refuses (SECURITY.md 1.1). */
   async function claim(token: VerifiedToken, binding: string, once: boolean): Promise<void> {
     const { principal, claims } = token
@@ -425,29 +364,6 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
         ? identified.then((done) => identify(call, done))
         : identify(call, identified)
     },
-  }
-}
-
-/**
- * Holds a token to what the operator registered: an issuer that gives more must not widen it (RFC 9396 section 6.1).
- * @throws Refusal CG_IDENTITY_GRANTS, CG_IDENTITY_CLAIM for a purpose that is not one of the operator's
- */
-function checkRegistered(
-  { clientId, grants, details = [] }: Principal,
-  { clients = {}, purposes = [] }: IdentityOptions,
-): void {
-  const registered = Object.hasOwn(clients, clientId) ? clients[clientId]?.grants : undefined
-  const wider = registered && grants.find((grant) => !registered.includes(grant))
-  if (wider !== undefined) {
-    throw new Refusal('CG_IDENTITY_GRANTS', {
-      internal: `client ${shown(clientId)} is not registered for the grant ${shown(wider)}`,
-    })
-  }
-  for (const { purpose } of details) {
-    if (purpose === undefined || purposes.includes(purpose)) continue
-    throw new Refusal('CG_IDENTITY_CLAIM', {
-      internal: `purpose ${shown(purpose)} is none of \`identity.purposes\``,
-    })
   }
 }
 

@@ -1,5 +1,11 @@
 import type { KeyRing } from '../../ports/key-ring.ts'
-import type { Nonces } from './identity.ts'
+
+/** Makes nonces and knows its own. */
+export interface Nonces {
+  /** @param now milliseconds since the epoch */
+  issue(now: number): string
+  isFresh(nonce: string, now: number): boolean
+}
 
 /** How long a nonce is taken, in milliseconds. Source: RFC 9449 section 11.2 (short, and renewed by the server). */
 export const NONCE_MS = 300_000

@@ -1,0 +1,94 @@
+import type { Caller, Principal, Proof } from '../../call/call.ts'
+import { Refusal } from '../../call/refusal.ts'
+import { checkProof } from './dpop.ts'
+import type { Nonces } from './nonces.ts'
+import type { VerifiedToken } from './token-cache.ts'
+
+/** What possession is judged by. */
+export interface PossessionRules {
+  /** Whether a token that is bound to nothing is accepted. */
+  readonly bearer: boolean
+  /** Accepted algorithms of proofs. */
+  readonly algorithms: ReadonlySet<string>
+  readonly clockSkewS: number
+  /** Undefined: proofs need no nonce. */
+  readonly nonces: Nonces | undefined
+  /** Takes a signature check from the budget of a peer, and gives it back. @throws Refusal CG_IDENTITY_FLOOD */
+  readonly spend: (peer: string, now: number) => void
+  readonly refund: (peer: string) => void
+  /** Claims a proof, durably. @returns whether it is its first use */
+  readonly claim: (id: string, exp: number, principal: Principal) => Promise<boolean>
+}
+
+/**
+ * Holds a caller to the key that its token is bound to.
+ * @param key of the token in the cache
+ * @returns undefined when nothing has to be waited for
+ * @throws Refusal CG_IDENTITY_UNBOUND, CG_IDENTITY_CERTIFICATE, CG_IDENTITY_PROOF, CG_IDENTITY_NONCE, CG_IDENTITY_FLOOD
+ */
+export type Possess = (
+  token: VerifiedToken,
+  key: string,
+  caller: Caller,
+  now: number,
+) => Promise<void> | undefined
+
+/** Proof of possession by DPoP (RFC 9449) and by the client certificate of the connection (RFC 8705). */
+export function createPossession(rules: PossessionRules): Possess {
+  /** One HTTP request may be judged more than once, and its proof is used once. */
+  const judged = new WeakMap<Proof, { readonly key: string; readonly holds: Promise<void> }>()
+
+  async function prove(
+    { principal }: VerifiedToken,
+    proof: Proof,
+    keyThumbprint: string,
+    { peer, token = '' }: Caller,
+    now: number,
+  ): Promise<void> {
+    rules.spend(peer, now)
+    const { algorithms, clockSkewS, nonces } = rules
+    const { id, exp } = checkProof(proof, token, keyThumbprint, now / 1_000, {
+      algorithms,
+      clockSkewS,
+      isFresh: nonces && ((nonce) => nonces.isFresh(nonce, now)),
+      newNonce: nonces && (() => nonces.issue(now)),
+    })
+    rules.refund(peer)
+    if (await rules.claim(id, exp, principal)) return
+    throw new Refusal('CG_IDENTITY_PROOF', { internal: `DPoP proof ${id} was used before` })
+  }
+
+  return (token, key, caller, now) => {
+    const { confirmation } = token.claims
+    if (confirmation === undefined && !rules.bearer) {
+      throw new Refusal('CG_IDENTITY_UNBOUND', {
+        internal: 'token has no `cnf`, and bearer tokens are not accepted',
+      })
+    }
+    const certificate = confirmation?.certificateThumbprint
+    if (certificate !== undefined && certificate !== caller.certificate?.thumbprint) {
+      const shown = caller.certificate === undefined ? 'none' : 'the one that was shown'
+      throw new Refusal('CG_IDENTITY_CERTIFICATE', {
+        internal: `token is bound to another certificate than ${shown}`,
+      })
+    }
+    const keyThumbprint = confirmation?.keyThumbprint
+    // RFC 9449 section 7.2: a bound token that is taken under the other scheme loses its protection, and the reverse is a lie.
+    if ((keyThumbprint !== undefined) !== (caller.scheme === 'DPoP')) {
+      const internal =
+        keyThumbprint === undefined
+          ? 'token came as DPoP and is bound to no key'
+          : 'token is bound to a key and came as Bearer'
+      throw new Refusal('CG_IDENTITY_PROOF', { internal })
+    }
+    if (keyThumbprint === undefined) return undefined
+    const { proof } = caller
+    if (proof === undefined)
+      throw new Refusal('CG_IDENTITY_PROOF', { internal: 'the request has no DPoP proof, or more than one' })
+    const before = judged.get(proof)
+    if (before?.key === key) return before.holds
+    const holds = prove(token, proof, keyThumbprint, caller, now)
+    judged.set(proof, { key, holds })
+    return holds
+  }
+}
