@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { addressOf, isCidr, isLoopbackHost, isPrivateRange } from '../net/range.ts'
 
+// zod would otherwise probe for code generation, which this process forbids.
+z.config({ jitless: true })
+
 /** Marks an issue whose message says all, so that no value and no expectation is put around it. */
 export const WHOLE = { whole: true } as const
 
@@ -13,6 +16,9 @@ export function text(form: string, holds: (value: string) => boolean): z.ZodStri
 export function word(form: string, pattern: RegExp): z.ZodString {
   return z.string().regex(pattern, form).meta({ title: form })
 }
+
+/** A grant of a token. */
+export const grant = word('a grant without `*`', /^[\x21\x23-\x29\x2b-\x5b\x5d-\x7e]{1,256}$/)
 
 /** A path of this machine, relative to the folder of the file. */
 export const path = text('a path', (value) => value !== '' && !value.includes('\0'))
