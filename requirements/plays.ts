@@ -82,6 +82,11 @@ export const plays = {
     behaviour:
       'a new key of an issuer is found by one refetch at a time, a removed key ends the tokens it signed, keys older than one hour without a refresh are not used',
   },
+  'play2.strict': {
+    source: 'issue 4, must hold; playbook Play 2',
+    behaviour:
+      '--strict refuses to start with a certificate over 90 days, plain HTTP off loopback, the development issuer, a secret in the environment, approval at first use and a policy that allows everything, each with its fix',
+  },
   'play2.bad-token-wave': {
     source: 'issue 4, must hold; OWASP API4:2023',
     behaviour:

@@ -325,3 +325,38 @@ test('a child that is asked to relay ends when its host closes the line', async 
   assert.equal(answers.find((answer) => answer.id === null)?.error?.code, -32700)
   assert.ok(readFileSync(join(gate.state, 'run.json'), 'utf8').includes(gate.url))
 })
+
+test('--strict refuses what is meant for development, each with its fix, and takes the same configuration without it', async () => {
+  verifies('play2.strict')
+  const issuer = '{ issuer: "https://id.example", jwks: keys.json }'
+  file('strict.yaml', '- { rule: allow-reading, when: { class: read }, decision: allow }\n')
+  file('open.yaml', '- { rule: allow-everything, when: { tool: "*" }, decision: allow }\n')
+  const told = async (name: string, config: string, policy = 'strict.yaml'): Promise<string> => {
+    const path = file(
+      `${name}.yaml`,
+      `identity: { issuers: [${name === 'dev' ? '{ issuer: "urn:callgate:dev-issuer", dev: true }' : issuer}] }\npolicy: { files: [${policy}] }\n${config}`,
+    )
+    const { code, stderr } = await callgate(['start', '--strict', '--config', path], {
+      CALLGATE_PORT: '0',
+      CALLGATE_STATE: join(folder, 'strict-state'),
+    })
+    assert.equal(code, 1, stderr)
+    const loose = await callgate(['check', '--config', path])
+    assert.equal(loose.code, 0, loose.stdout)
+    assert.equal((await callgate(['check', '--strict', '--config', path])).code, 1)
+    return stderr
+  }
+  const server = (text: string): string => `servers: { crm: { url: "https://crm.example/mcp", ${text} } }\n`
+  assert.match(await told('dev', ''), /`identity\.issuers\[0\]\.dev` .*--strict refuses; name the issuer/)
+  assert.match(await told('first', server('approve: first-use')), /approve.*--strict refuses; use `manual`/)
+  assert.match(
+    await told('env', server('credentials: { type: bearer, secret: "env:CRM_KEY" }')),
+    /credentials\.secret.*CRM_KEY/,
+  )
+  assert.match(
+    await told('open-policy', '', 'open.yaml'),
+    /open\.yaml:1:\d+ .*rule `allow-everything` allows every tool to everyone, which --strict refuses; name what is allowed/,
+  )
+  const fine = file('fine.yaml', `identity: { issuers: [${issuer}] }\npolicy: { files: [strict.yaml] }\n`)
+  assert.equal((await callgate(['check', '--strict', '--config', fine])).code, 0)
+})

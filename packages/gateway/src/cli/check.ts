@@ -15,7 +15,11 @@ export async function check(
   const policy =
     loaded.config === undefined
       ? undefined
-      : await checkPolicyFiles(loaded.config.policy.files, await pinnedTools(world, loaded.config))
+      : await checkPolicyFiles(
+          loaded.config.policy.files,
+          await pinnedTools(world, loaded.config),
+          options.strict,
+        )
   const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? [])]
   const warnings = policy?.warnings ?? []
   if (options.json === true) {

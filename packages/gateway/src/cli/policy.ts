@@ -5,7 +5,13 @@ import type { GatewayConfig } from '../config/declaration.ts'
 import { type Problem, formatProblem } from '../stages/policy/problem.ts'
 import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
 import { runGolden } from '../stages/policy/golden.ts'
-import { type PolicyCheck, checkPolicy, loadPolicyFiles, readPolicyFiles } from '../stages/policy/load.ts'
+import {
+  type PolicyCheck,
+  checkPolicy,
+  loadPolicyFiles,
+  readPolicyFiles,
+  defaultAllows,
+} from '../stages/policy/load.ts'
 import type { PolicyTool } from '../stages/policy/rule-index.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson } from './output.ts'
@@ -18,10 +24,12 @@ const MAX_CALL_BYTES = 1024 * 1024
 export async function checkPolicyFiles(
   files: readonly string[],
   tools: readonly PolicyTool[] | undefined,
+  strict = false,
 ): Promise<PolicyCheck> {
   const read = await readPolicyFiles(files)
   if ('problems' in read) return { problems: read.problems, warnings: [] }
-  return checkPolicy(read.files, tools)
+  const { problems, warnings } = checkPolicy(read.files, tools)
+  return { problems: strict ? [...problems, ...defaultAllows(read.files)] : problems, warnings }
 }
 
 /** The tools that are approved on the state folder of a configuration, as policy sees them; undefined when none ever were. */

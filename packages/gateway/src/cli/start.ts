@@ -1,7 +1,9 @@
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { formatProblem } from '../config/problem.ts'
 import { configPath, requireConfig, writeRunFile } from './locate.ts'
-import { print, printJson } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { checkPolicyFiles } from './policy.ts'
 import type { World } from './world.ts'
 
 export interface StartOptions {
@@ -15,6 +17,10 @@ export interface StartOptions {
 export async function start(world: World, options: StartOptions): Promise<void> {
   const path = configPath(world.env, options.config)
   const config = requireConfig(world.env, path, options.strict)
+  if (options.strict === true) {
+    const { problems } = await checkPolicyFiles(config.policy.files, undefined, true)
+    if (problems.length > 0) throw new CommandFailed(problems.map(formatProblem).join('\n'))
+  }
   const gate = await world.startGate(config)
   const stopped = new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve())

@@ -71,6 +71,22 @@ export function checkDocuments(
   return { problems: unique(fit.problems), warnings: unique([...fit.warnings, ...surprises]) }
 }
 
+/**
+ * Rules that allow every tool to everyone whatever they ask: with one of them the default is not deny. Refused by --strict.
+ * Rules that only observe, or that select by anything else, are none.
+ */
+export function defaultAllows(files: readonly PolicyFile[]): Problem[] {
+  return files.flatMap(({ file, text }) =>
+    readPolicy(file, text).rules.flatMap(({ id, when, cond, decision, mode, line, column }) => {
+      const keys = Object.keys(when)
+      const every = keys.every((key) => key === 'tool') && (when.tool?.patterns.includes('*') ?? true)
+      if (decision !== 'allow' || mode !== 'enforce' || cond !== undefined || !every) return []
+      const message = `rule \`${id}\` allows every tool to everyone, which --strict refuses; name what is allowed`
+      return [{ file, line, column, message }]
+    }),
+  )
+}
+
 function surprisesOf(rule: Rule, tools: readonly PolicyTool[] | undefined, now: number): Problem[] {
   const { source } = rule
   const found: Problem[] = []
