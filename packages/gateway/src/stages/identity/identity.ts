@@ -302,14 +302,18 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       ])
       token.resource = endpoint.resource
     }
-    const once = replay === 'once' || token.claims.once
     const { principal, tuple, claims } = token
-    const entered = () => enter(principal, tuple, claims.sid, caller, now)
-    const claimed = () =>
-      token.claimed ? undefined : claim(token, once ? randomUUID() : token.binding, once)
     const possessed = possess(token, key, caller, now)
-    if (possessed !== undefined) return possessed.then(claimed).then(entered)
-    return claimed()?.then(entered) ?? entered()
+    if (possessed === undefined && token.claimed) return enter(principal, tuple, claims.sid, caller, now)
+    return claimed(token, possessed).then(() => enter(principal, tuple, claims.sid, caller, now))
+  }
+
+  /** Waits for the proof first: a token that its holder cannot prove is not claimed. */
+  async function claimed(token: VerifiedToken, possessed: Promise<void> | undefined): Promise<void> {
+    await possessed
+    if (token.claimed) return
+    const once = replay === 'once' || token.claims.once
+    await claim(token, once ? randomUUID() : token.binding, once)
   }
 
   /** INVARIANT: a token opens nothing before its claim is durable; a store that cannot answer refuses (SECURITY.md 1.1). */
