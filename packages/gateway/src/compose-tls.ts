@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
-import { type SecureContextOptions, createSecureContext } from 'node:tls'
+import { type SecureContextOptions, type TLSSocket, createSecureContext } from 'node:tls'
 import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
 import type { ClientTls } from './adapters/upstream/index.ts'
 import type { JsonObject } from './call/json.ts'
@@ -18,11 +18,6 @@ const MAX_LIFE_DAYS = 90
 /** TLS of the listener, with the files of now. */
 export interface ListenerTls {
   readonly material: TlsMaterial
-  /**
-   * Whether a list of now names a serial number. It is asked of connections that were made under an older list; two authorities
-   * may give out one number, and then a good certificate has to connect anew.
-   */
-  isRevoked(serial: string): boolean
   /** From now on the server takes what the files become; what cannot be used leaves it as it is. */
   watch(server: Server | TlsServer): void
   close(): void
@@ -55,15 +50,27 @@ export async function openTls(
   let unwatch = (): void => undefined
   return {
     material,
-    isRevoked: (serial) => serials.has(serial),
     watch(server) {
       if (!('setSecureContext' in server)) return
+      const open = new Set<TLSSocket>()
+      // What an older list let in ends with all that goes on over it: requests, streams, tickets. Two authorities may give out one
+      // number; then a good certificate has to connect anew.
+      const sweep = (socket: TLSSocket): void => {
+        const serial = socket.getPeerX509Certificate()?.serialNumber.toLowerCase()
+        if (serial !== undefined && serials.has(serial)) socket.destroy()
+      }
+      server.on('secureConnection', (socket: TLSSocket) => {
+        open.add(socket)
+        socket.once('close', () => open.delete(socket))
+        sweep(socket)
+      })
       unwatch = watchFiles(paths, signs, LOOK_MS, async () => {
         try {
           const next = await read(files)
           // Handshakes from here on take the new files and no ticket of the old ones; what is open goes on.
           server.setSecureContext(tlsServerOptions(next))
           serials = await revokedSerials(next.crl)
+          for (const socket of open) sweep(socket)
           note('tls.loaded', {})
           sayLife(next.cert)
         } catch (error) {

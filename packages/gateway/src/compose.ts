@@ -292,7 +292,6 @@ async function compose(
     {
       serve: (exchange) => routes.serve(exchange),
       refuse: (exchange, refusal) => routes.refuse(exchange, refusal),
-      isRevoked: (certificate) => tls?.isRevoked(certificate.serial) === true,
     },
   )
   const url = enclosed === undefined ? await listen(server, listener.host, listener.port) : NOWHERE

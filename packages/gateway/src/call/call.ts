@@ -55,8 +55,6 @@ export interface Proof {
 export interface PeerCertificate {
   /** SHA-256 over its DER form in base64url: `x5t#S256` of RFC 8705 section 3.1. */
   readonly thumbprint: string
-  /** Hexadecimal digits in lower case. */
-  readonly serial: string
   /** URIs of its subject alternative name; at most one of them is a SPIFFE id. */
   readonly uris: readonly string[]
   /** DNS names of its subject alternative name, in lower case. */

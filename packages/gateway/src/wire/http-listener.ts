@@ -5,7 +5,7 @@ import type { PeerCertificate } from '../call/call.ts'
 import { Refusal } from '../call/refusal.ts'
 import { GrowingBytes } from '../mcp/growing-bytes.ts'
 import { hygieneOf } from './headers.ts'
-import { type TlsMaterial, peerCertificateOf, revoked, tlsServerOptions } from './tls.ts'
+import { type TlsMaterial, peerCertificateOf, tlsServerOptions } from './tls.ts'
 
 /** Bounds and names of a listener; defaults stand in config/. */
 export interface ListenerOptions {
@@ -39,8 +39,6 @@ export interface Exchange {
 }
 
 export interface ListenerHandlers {
-  /** Whether a client certificate was revoked after its connection was made. Default: none is. */
-  isRevoked?(certificate: PeerCertificate): boolean
   /** Answers a request. */
   serve(exchange: Exchange): Promise<void>
   /** Answers a refusal of the listener itself. */
@@ -88,11 +86,6 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     // An answer that is still being made may take as long as its call; nothing of it waits to be read.
     if (owes(socket).length === 0 || socket.writableLength > 0) socket.destroy()
   })
-  const certificateOf = (socket: Socket): PeerCertificate | Refusal | undefined => {
-    const certificate = peerCertificateOf(socket)
-    if (certificate === undefined || certificate instanceof Refusal) return certificate
-    return handlers.isRevoked?.(certificate) === true ? revoked() : certificate
-  }
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request
     const open = owes(socket)
@@ -103,7 +96,7 @@ export function createListener(options: ListenerOptions, handlers: ListenerHandl
     }
     open.push(response)
     owed.set(socket, open)
-    const certificate = certificateOf(socket)
+    const certificate = peerCertificateOf(socket)
     const exchange = {
       request,
       response,

@@ -92,3 +92,26 @@ test('a limit tells when to come back', () => {
   assert.ok(wire.shape === 'tool')
   assert.match(wire.text, /\(retry_after: 3 s\)/)
 })
+
+test('a challenge names the scopes that are needed, and nothing that could end the header or forge a member', () => {
+  const scopes = [
+    'crm.read',
+    'tools/call:crm.read',
+    'prompts/get:crm.a" error="b',
+    'prompts/get:crm.a\r\nx: y',
+    'a b',
+  ]
+  const wire = refusalToWire(new Refusal('CG_IDENTITY_SCOPE', { scopes }), {
+    method: 'tools/call',
+    era: 'modern',
+    evidence: undefined,
+    resourceMetadata: 'https://gate.example/x',
+  })
+  assert.ok(wire.shape === 'http')
+  assert.equal(wire.status, 403)
+  const challenge = wire.headers[wire.headers.indexOf('WWW-Authenticate') + 1] ?? ''
+  assert.match(
+    challenge,
+    /^Bearer error="insufficient_scope", scope="crm\.read tools\/call:crm\.read", error_description=/,
+  )
+})

@@ -74,25 +74,19 @@ function readCertificate(socket: TLSSocket): PeerCertificate | Refusal | null {
   } catch {
     return refused('has a subject alternative name that cannot be read')
   }
-  const { uris, dns, serial, notBefore, notAfter } = facts
+  const { uris, dns, notBefore, notAfter } = facts
   // SPIFFE X.509-SVID sections 2 and 5.1: a leaf is no authority, and its id is its only URI; of two each reader picks its own.
   if (facts.ca) return refused('is that of an authority')
   if (uris.length > 1 && uris.some((uri) => /^spiffe:/i.test(uri)))
     return refused('has a SPIFFE id beside another URI')
   return {
     thumbprint: Buffer.from(shown.fingerprint256.replaceAll(':', ''), 'hex').toString('base64url'),
-    serial,
     uris,
     dns: dns.map((name) => name.toLowerCase()),
     subject: shown.subject,
     notBefore: Math.floor(notBefore / 1_000),
     notAfter: Math.floor(notAfter / 1_000),
   }
-}
-
-/** The refusal of a certificate that its authority took back. */
-export function revoked(): Refusal {
-  return refused('was revoked')
 }
 
 function refused(what: string): Refusal {

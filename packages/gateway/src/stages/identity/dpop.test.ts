@@ -217,7 +217,6 @@ test('a token bound to a certificate is served on connections of that certificat
   const { ask } = proving()
   const certificate = {
     thumbprint: 'c'.repeat(43),
-    serial: '01',
     uris: [],
     dns: [],
     subject: 'CN=x',
