@@ -44,6 +44,7 @@ test('a token that the dev issuer mints opens the gate by its published key, and
       tenant: 'default',
       clientId: 'curl',
       grants: ['tools:read'],
+      details: undefined,
       token: 0,
     },
   )
