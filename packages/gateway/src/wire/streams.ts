@@ -136,7 +136,7 @@ export function createStreams(
   ): () => void {
     const alive = setInterval(() => channel.keepAlive(), KEEP_ALIVE_MS).unref()
     const leftMs = known.principal.token.exp * 1_000 - now()
-    const expiry = setTimeout(() => end(), Math.max(LEAST_MS, leftMs)).unref()
+    const expiry = setTimeout(() => end(), Math.min(2 ** 31 - 1, Math.max(LEAST_MS, leftMs))).unref()
     let open = true
     const over = (): void => {
       if (!open) return

@@ -221,7 +221,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     }
     return withKey(issuer, kid, (generation, found) => {
       checkSignature(jws, found)
-      const entry = describe(payload, rules, key, generation, now)
+      const entry = describe(payload, rules, tokenKey(jws.signed), generation, now)
       cache.set(key, entry)
       const admitted = admit(entry, key, caller, now)
       if (!(admitted instanceof Promise)) budget.refund(caller.peer)

@@ -53,8 +53,8 @@ export function createPossession(rules: PossessionRules): Possess {
       isFresh: nonces && ((nonce) => nonces.isFresh(nonce, now)),
       newNonce: nonces && (() => nonces.issue(now)),
     })
-    rules.refund(peer)
-    if (await rules.claim(id, exp, principal)) return
+    // Given back for a first use alone: a replay costs a signature check like every other bad proof.
+    if (await rules.claim(id, exp, principal)) return rules.refund(peer)
     throw new Refusal('CG_IDENTITY_PROOF', { internal: `DPoP proof ${id} was used before` })
   }
 
@@ -72,6 +72,9 @@ export function createPossession(rules: PossessionRules): Possess {
         internal: `token is bound to another certificate than ${shown}`,
       })
     }
+    // A connection, and a session that is resumed, outlive the hour at which the certificate was good.
+    if (certificate !== undefined && now / 1_000 >= (caller.certificate?.notAfter ?? 0))
+      throw new Refusal('CG_IDENTITY_CERTIFICATE', { internal: 'the client certificate has expired' })
     const keyThumbprint = confirmation?.keyThumbprint
     // RFC 9449 section 7.2: a bound token that is taken under the other scheme loses its protection, and the reverse is a lie.
     if ((keyThumbprint !== undefined) !== (caller.scheme === 'DPoP')) {
