@@ -17,7 +17,7 @@ import { parseReference } from './ports/secret-reference.ts'
 
 /** What the gate shows of itself and tells of its callers, as the upstream adapter takes it. */
 export interface OwnCredentials {
-  readonly options: Pick<UpstreamOptions, 'credentials' | 'perCaller' | 'assertCaller'>
+  readonly options: Pick<UpstreamOptions, 'credentials' | 'assertCaller'>
   close(): Promise<void>
 }
 
@@ -36,28 +36,25 @@ export async function openOwnCredentials(
     if (server.transport === 'http' && server.credentials !== undefined) servers[id] = server.credentials
     if (server.assertCaller) asserting.add(id)
   }
-  const perCaller = new Set(
-    Object.entries(servers).flatMap(([id, { type }]) => (type === 'token_exchange' ? [id] : [])),
-  )
+  const exchanging = Object.values(servers).some(({ type }) => type === 'token_exchange')
   const gate =
-    asserting.size + perCaller.size === 0
+    asserting.size === 0 && !exchanging
       ? undefined
       : await openIdentity(config.state, config.listener.publicUrl ?? 'urn:callgate')
   const secrets = createSecrets({
     folder: config.folder,
     ttlS: config.secrets.ttlS,
-    onProblem: (problem) => say('secrets.problem', problem),
+    onProblem: (_label, problem) => say('secrets.problem', problem),
   })
-  const readSecret: ReadSecret = async (text) => {
+  const readSecret: ReadSecret = async (text, fresh) => {
     const reference = parseReference(text, { strict: false })
     if ('problem' in reference) throw new TypeError(reference.problem)
-    return secrets.read(reference)
+    return secrets.read(reference, fresh)
   }
   const credentials = createCredentials(servers, { readSecret, gate })
   return {
     options: {
       credentials,
-      perCaller,
       ...(gate === undefined || asserting.size === 0
         ? {}
         : {

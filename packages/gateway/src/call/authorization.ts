@@ -14,6 +14,9 @@ export interface AuthorizationDetail {
   readonly purpose: string | undefined
 }
 
+/** `type` of such details; those of other types are for other services. */
+export const DETAIL_TYPE = 'mcp_tool_call'
+
 /** How a detail names what is done with a target. */
 export function actionOf({ kind, server, name }: Target): string {
   if (kind === 'resource') return `resources/read:${server}`

@@ -17,12 +17,18 @@ export interface Credentials {
     principal: Principal | undefined,
     signal: AbortSignal,
   ): readonly string[] | Promise<readonly string[]>
+  /** Who shares credentials of a server: equal texts, without spaces, for equal rights. Empty: everybody does. */
+  keyOf(server: string, principal: Principal | undefined): string
   /**
    * The server answered these headers with 401: they are not used again, and the next call obtains others. A server that refuses
-   * those too is asked ever less often.
+   * those too is asked ever less often; while it takes them from other calls it is this one that it refuses, whose caller must
+   * not use up the others' credentials.
    * @param headers as headersFor gave them: when others took their place meanwhile, those stay
+   * @returns whether the request is worth another try
    */
-  refused(server: string, principal: Principal | undefined, headers: readonly string[]): void
+  refused(server: string, principal: Principal | undefined, headers: readonly string[]): boolean
+  /** The server took these headers. */
+  accepted(server: string, principal: Principal | undefined, headers: readonly string[]): void
   /** Ends what is under way and forgets everything. */
   close(): Promise<void>
 }

@@ -2,8 +2,11 @@ import type { SecretReference } from './secret-reference.ts'
 
 /** Secrets that the configuration names but does not hold. Contract: single flight per reference; values are cached. */
 export interface Secrets {
-  /** @throws SecretUnavailable when the source has no usable value now and none young enough is kept */
-  read(reference: SecretReference): Promise<Secret>
+  /**
+   * @param fresh what was read last did not work: a kept value counts only for some seconds. Default false
+   * @throws SecretUnavailable when the source has no usable value now and none young enough is kept
+   */
+  read(reference: SecretReference, fresh?: boolean): Promise<Secret>
 }
 
 /** How `util.inspect`, and so console.log and every assertion message, asks an object for its text. */

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { DETAIL_TYPE } from '../../call/authorization.ts'
 import type { Principal } from '../../call/call.ts'
 import { signJwt } from './jwt.ts'
 import type { GateIdentity } from './options.ts'
@@ -34,12 +35,16 @@ export function signCaller(
  * @param audience URL of the token endpoint
  */
 export function signSubject(gate: GateIdentity, audience: string, principal: Principal): string {
-  const { grants } = principal
+  const { grants, details } = principal
   return signJwt(gate, 'callgate-subject+jwt', {
     iss: gate.issuer,
     aud: audience,
     ...whoOf(principal),
     ...(grants.length === 0 ? {} : { scope: grants.join(' ') }),
+    // What narrows the caller here narrows the token there, where the issuer reads it (RFC 9396).
+    ...(details === undefined
+      ? {}
+      : { authorization_details: details.map((detail) => ({ type: DETAIL_TYPE, ...detail })) }),
   })
 }
 

@@ -6,7 +6,7 @@ import type { ReadSecret, TokenRequest } from './options.ts'
 
 /**
  * Adds what proves the gate to a token endpoint, to the form or to the headers (RFC 6749 section 2.3.1, RFC 7523 section 2.2).
- * The secret is read for each request: one that was rotated is used by the next.
+ * @param fresh as ReadSecret
  * @throws NotObtained
  */
 export async function authenticate(
@@ -14,12 +14,14 @@ export async function authenticate(
   { clientId, auth }: Pick<TokenRequest, 'clientId' | 'auth'>,
   audience: string,
   readSecret: ReadSecret,
+  fresh: boolean,
   form: URLSearchParams,
 ): Promise<Readonly<Record<string, string>>> {
   const secret = await revealSecret(
     server,
     auth.method === 'private_key_jwt' ? auth.key : auth.secret,
     readSecret,
+    fresh,
   )
   switch (auth.method) {
     case 'client_secret_basic': {

@@ -24,7 +24,7 @@ test('a server without credentials gets no headers', () => {
   assert.deepEqual(credentials.headersFor('other', principal(), AbortSignal.timeout(1_000)), [])
 })
 
-test('a rotated secret is in use at the first 401, and after five minutes without one', async () => {
+test('a rotated secret is asked for anew at the first 401, and every five seconds as it is kept where secrets are read', async () => {
   const secrets = { 'file:fixed': 'old' }
   const { credentials, headers, pass } = bench({ type: 'bearer', secret: 'file:fixed' }, secrets)
   const old = await headers()
@@ -33,7 +33,7 @@ test('a rotated secret is in use at the first 401, and after five minutes withou
   credentials.refused('crm', undefined, old)
   assert.deepEqual(await headers(), ['authorization', 'Bearer new'])
   secrets['file:fixed'] = 'newer'
-  pass(299_999)
+  pass(4_999)
   assert.deepEqual(await headers(), ['authorization', 'Bearer new'])
   pass(1)
   assert.deepEqual(await headers(), ['authorization', 'Bearer newer'])
@@ -170,6 +170,13 @@ test('the gate itself gets a token by client credentials where callers get their
   assert.equal(endpoint.granted.at(-1)?.form.get('grant_type'), 'client_credentials')
 })
 
+const DETAIL = {
+  locations: ['crm'],
+  actions: ['tools/call:crm.read'],
+  datatypes: undefined,
+  purpose: undefined,
+}
+
 test('an exchanged token is shared by equal principals only', async () => {
   verifies('identity.exchange-per-principal')
   const endpoint = await tokenEndpoint()
@@ -185,13 +192,20 @@ test('an exchanged token is shared by equal principals only', async () => {
     principal({ clientId: 'other' }),
     principal({ actor: { id: 'other', type: 'agent' } }),
     principal({ grants: ['crm:read'] }),
+    principal({ details: [DETAIL] }),
     principal({ token: { ...token, iss: 'https://other.example' } }),
     // The border between two parts cannot be moved.
     principal({ tenant: 'acme","planner', actor: { id: '', type: 'agent' } }),
   ]
   const tokens = await Promise.all(others.map((other) => headers(other)))
-  assert.equal(new Set([first, ...tokens].map(String)).size, 8)
-  assert.equal(endpoint.granted.length, 8)
+  assert.equal(new Set([first, ...tokens].map(String)).size, 9)
+  assert.equal(endpoint.granted.length, 9)
+  // The issuer is told what narrows the caller here.
+  const narrowed = endpoint.granted.map(({ subject }) => subject?.['authorization_details'])
+  assert.deepEqual(
+    narrowed.filter((details) => details !== undefined),
+    [[{ type: 'mcp_tool_call', locations: ['crm'], actions: ['tools/call:crm.read'] }]],
+  )
 })
 
 test("a caller's token is no input of the port, and nothing of it leaves", async () => {

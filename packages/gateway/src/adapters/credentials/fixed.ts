@@ -4,8 +4,8 @@ import { isCredentialHeader } from '../../ports/credentials.ts'
 import { SHOWABLE } from './options.ts'
 import type { BearerSecret, HeaderSecret, ReadSecret } from './options.ts'
 
-/** How long a fixed secret is used before it is read again, in milliseconds; a server's 401 brings that forward. */
-const KEEP_MS = 300_000
+/** How long headers are used before the secret is asked for again, in milliseconds; how long that lives is kept where it is read. */
+const KEEP_MS = 5_000
 
 /**
  * A secret that somebody put down for the gate, the same for all callers.
@@ -24,8 +24,8 @@ export function fixedSource(
   }
   return {
     keyOf: () => '',
-    async obtain() {
-      const secret = await revealSecret(server, config.secret, readSecret)
+    async obtain(_principal, _signal, fresh) {
+      const secret = await revealSecret(server, config.secret, readSecret, fresh)
       if (!SHOWABLE.test(secret)) {
         throw new NotObtained(
           'everyone',
@@ -43,9 +43,10 @@ export async function revealSecret(
   server: string,
   reference: string,
   readSecret: ReadSecret,
+  fresh: boolean,
 ): Promise<string> {
   try {
-    return (await readSecret(reference)).reveal()
+    return (await readSecret(reference, fresh)).reveal()
   } catch (cause) {
     throw new NotObtained('everyone', `secret \`${reference}\` of server \`${server}\` cannot be read`, {
       cause,

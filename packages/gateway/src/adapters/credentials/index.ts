@@ -37,7 +37,9 @@ export function createCredentials(
   )
   return {
     headersFor: (server, principal, signal) => kept.get(server)?.headersFor(principal, signal) ?? NONE,
-    refused: (server, principal, headers) => kept.get(server)?.refused(principal, headers),
+    keyOf: (server, principal) => kept.get(server)?.keyOf(principal) ?? '',
+    refused: (server, principal, headers) => kept.get(server)?.refused(principal, headers) ?? false,
+    accepted: (server, principal, headers) => kept.get(server)?.accepted(principal, headers),
     async close() {
       await Promise.all([...kept.values()].map((credentials) => credentials.close()))
     },

@@ -11,10 +11,12 @@ import { verifies } from '../../testing/verifies.ts'
 /** A source that is answered by hand; one key for each subject. */
 function stage() {
   const asked: PromiseWithResolvers<Obtained>[] = []
+  const fresh: boolean[] = []
   let now = 0
   const source = {
     keyOf: (who: Principal | undefined) => who?.subject ?? '',
-    obtain: () => {
+    obtain: (_who: Principal | undefined, _signal: AbortSignal, anew: boolean) => {
+      fresh.push(anew)
       const answered = Promise.withResolvers<Obtained>()
       asked.push(answered)
       return answered.promise
@@ -24,6 +26,7 @@ function stage() {
   const kept = new KeptCredentials('crm', source, () => now)
   return {
     asked,
+    fresh,
     kept,
     pass: (ms: number) => {
       now += ms
@@ -137,6 +140,53 @@ test('a hundred calls refused with the same headers cost one new request, and dr
   for (let call = 0; call < 99; call++) kept.refused(who, old)
   assert.deepEqual(await headers('ada'), ['authorization', 'new'])
   assert.equal(asked.length, 2)
+})
+
+test('while a server takes headers from some calls, those that it refuses do not use them up for all', async () => {
+  verifies('identity.credential-single-flight')
+  const { asked, headers, give, kept, pass } = stage()
+  const who = principal({ subject: 'shared' })
+  const pending = headers('shared')
+  give('one')
+  let shown = await pending
+  kept.accepted(who, shown)
+  // Ended before its time, or one caller's doing: it cannot be told, so they are replaced, once.
+  assert.equal(kept.refused(who, shown), true)
+  const again = headers('shared')
+  give('two')
+  shown = await again
+  kept.accepted(who, shown)
+  for (let call = 0; call < 50; call++) {
+    assert.equal(kept.refused(who, shown), false, 'not worth another try')
+    assert.deepEqual(await headers('shared'), shown, 'the others go on')
+    kept.accepted(who, shown)
+    pass(100)
+  }
+  assert.equal(asked.length, 2)
+  pass(5_000)
+  assert.equal(kept.refused(who, shown), true, 'ten seconds later they may be replaced again')
+  const third = headers('shared')
+  give('three')
+  assert.deepEqual(await third, ['authorization', 'three'])
+})
+
+test('after a failure, and behind a refusal, secrets are asked for anew', async () => {
+  const { fresh, headers, give, kept, fail, pass } = stage()
+  const who = principal({ subject: 'ada' })
+  const first = headers('ada')
+  give('one')
+  kept.refused(who, await first)
+  const second = headers('ada')
+  fail('everyone')
+  await assert.rejects(second)
+  pass(1_000)
+  const third = headers('ada')
+  give('three', 0)
+  await third
+  const last = headers('ada')
+  give('four')
+  await last
+  assert.deepEqual(fresh, [false, true, true, false])
 })
 
 test('a server that refuses every new token is asked ever less often, and never in a loop', async () => {

@@ -15,8 +15,15 @@ export interface Obtained {
 export interface Source {
   /** Who shares them: calls with the same key get the same headers. */
   readonly keyOf: (principal: Principal | undefined) => string
-  /** @throws NotObtained */
-  readonly obtain: (principal: Principal | undefined, signal: AbortSignal) => Promise<Obtained>
+  /**
+   * @param fresh whether what was obtained last was refused, or nothing was: secrets are read anew
+   * @throws NotObtained
+   */
+  readonly obtain: (
+    principal: Principal | undefined,
+    signal: AbortSignal,
+    fresh: boolean,
+  ) => Promise<Obtained>
   readonly close: () => Promise<void>
 }
 
@@ -28,6 +35,8 @@ export const MAX_FLIGHTS = 256
 const ATTEMPT_MS = 5_000
 /** Headers refused again within this time, in milliseconds, were no better than those before them. */
 const REFUSED_AGAIN_MS = 60_000
+/** Headers that a server takes from other calls are replaced at most this often, in milliseconds, whoever it refuses. */
+const REPLACED_MS = 10_000
 
 interface Entry {
   headers: readonly string[] | undefined
@@ -36,6 +45,8 @@ interface Entry {
   readonly attempts: Pause
   readonly refusals: Pause
   refusedAt: number
+  /** When the server last took headers of this entry. */
+  acceptedAt: number
 }
 
 /** The credentials of one server: kept, obtained once for all who wait, and not asked for again too soon after a failure. */
@@ -48,6 +59,8 @@ export class KeptCredentials {
   readonly #everyone = new Pause()
   readonly #closing = new AbortController()
   #flights = 0
+  /** The last attempt failed, or what it brought was refused. */
+  #doubted = false
 
   /** @param now milliseconds since any fixed moment */
   constructor(server: string, source: Source, now: () => number, attemptMs: number = ATTEMPT_MS) {
@@ -74,19 +87,34 @@ export class KeptCredentials {
   }
 
   /** As the port. */
-  refused(principal: Principal | undefined, headers: readonly string[]): void {
+  keyOf(principal: Principal | undefined): string {
+    return this.#source.keyOf(principal)
+  }
+
+  /** As the port. */
+  accepted(principal: Principal | undefined, headers: readonly string[]): void {
+    const entry = this.#entries.get(this.#source.keyOf(principal))
+    if (entry?.headers === headers) entry.acceptedAt = this.#now()
+  }
+
+  /** As the port. */
+  refused(principal: Principal | undefined, headers: readonly string[]): boolean {
     const entry = this.#entries.get(this.#source.keyOf(principal))
     // Many calls carry the same headers: the first 401 drops them, the others must not drop what came after.
-    if (entry === undefined || entry.headers !== headers) return
+    if (entry === undefined || entry.headers !== headers) return true
     const now = this.#now()
+    const good = now - entry.acceptedAt < REFUSED_AGAIN_MS
+    if (good && now - entry.refusedAt < REPLACED_MS) return false
     entry.headers = undefined
-    if (now - entry.refusedAt < REFUSED_AGAIN_MS) {
+    this.#doubted = true
+    if (!good && now - entry.refusedAt < REFUSED_AGAIN_MS) {
       const what = `server \`${this.#server}\` refuses the gate's credentials again and again (HTTP 401)`
       entry.refusals.begin(now, new NotObtained('caller', what))
     } else {
       entry.refusals.end()
     }
     entry.refusedAt = now
+    return true
   }
 
   async close(): Promise<void> {
@@ -104,6 +132,7 @@ export class KeptCredentials {
       attempts: new Pause(),
       refusals: new Pause(),
       refusedAt: -Infinity,
+      acceptedAt: -Infinity,
     }
     this.#entries.delete(key)
     this.#entries.set(key, entry)
@@ -143,16 +172,18 @@ export class KeptCredentials {
     const limit = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#attemptMs)])
     try {
       const { headers, keepMs } = await untilAborted(
-        this.#source.obtain(principal, limit),
+        this.#source.obtain(principal, limit, this.#doubted),
         limit,
         this.#server,
       )
       entry.headers = headers
       entry.usableUntil = began + keepMs
       entry.attempts.end()
+      this.#doubted = false
       this.#everyone.end()
       return headers
     } catch (cause) {
+      this.#doubted = true
       const fault = this.#judge(cause, limit)
       const pause = fault.affects === 'caller' ? entry.attempts : this.#everyone
       pause.begin(this.#now(), fault)

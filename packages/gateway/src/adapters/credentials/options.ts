@@ -1,7 +1,10 @@
 import type { KeyObject } from 'node:crypto'
 
-/** Reads a secret by its reference (`file:...`, `vault:...`). What it throws names the reference, never the value. */
-export type ReadSecret = (reference: string) => Promise<{ reveal(): string }>
+/**
+ * Reads a secret by its reference (`file:...`, `vault:...`). What it throws names the reference, never the value.
+ * `fresh` asks for what the source says now, since what it said last did not work.
+ */
+export type ReadSecret = (reference: string, fresh: boolean) => Promise<{ reveal(): string }>
 
 /** `Authorization: Bearer` with a secret that does not change by itself. */
 export interface BearerSecret {

@@ -42,7 +42,7 @@ export function judgeTokenAnswer(
   { status, retryAfterMs, body }: Reply,
 ): Obtained {
   const endpoint = `token endpoint of server \`${server}\``
-  if (status !== 200) throw errorOf(endpoint, server, { status, retryAfterMs, body })
+  if (status !== 200) throw errorOf(endpoint, server, asked.exchange, { status, retryAfterMs, body })
   if (body === undefined) throw new NotObtained('everyone', `${endpoint} answers without a JSON object`)
   const token = stringMember(body, 'access_token')
   const fault =
@@ -86,7 +86,12 @@ function keepMsOf(body: JsonObject, endpoint: string): number {
   return Math.max(0, Math.min(lifeS - margin, MAX_KEEP_S)) * 1_000
 }
 
-function errorOf(endpoint: string, server: string, { status, retryAfterMs, body }: Reply): NotObtained {
+function errorOf(
+  endpoint: string,
+  server: string,
+  exchange: boolean,
+  { status, retryAfterMs, body }: Reply,
+): NotObtained {
   const http = `HTTP ${status}`
   if (status === 429)
     return new NotObtained('everyone', `${endpoint} is asked too often (${http})`, { retryAfterMs })
@@ -94,7 +99,8 @@ function errorOf(endpoint: string, server: string, { status, retryAfterMs, body 
   const error = body === undefined ? undefined : stringMember(body, 'error')
   const affects = error === undefined ? undefined : ERRORS.get(error)
   if (affects === undefined) {
-    const affected = status === 400 ? 'caller' : 'everyone'
+    // Refused in words of its own: with an exchange that is mostly about the one who is asked for.
+    const affected = status === 400 || (exchange && status === 403) ? 'caller' : 'everyone'
     return new NotObtained(affected, `${endpoint} refuses without an error that OAuth names (${http})`)
   }
   const fix =

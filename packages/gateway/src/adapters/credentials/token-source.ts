@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Principal } from '../../call/call.ts'
 import { signActor, signSubject } from './assertion.ts'
 import { authenticate } from './client.ts'
@@ -41,7 +42,7 @@ export function tokenSource(
   }
   return {
     keyOf: (principal) => (signer === undefined || principal === undefined ? '' : keyOf(principal)),
-    async obtain(principal, signal) {
+    async obtain(principal, signal, fresh) {
       const { url, name, audience } = await endpointOf(signal)
       const form = new URLSearchParams()
       const exchange = signer !== undefined && principal !== undefined
@@ -59,7 +60,7 @@ export function tokenSource(
           form.set('actor_token_type', JWT)
         }
       }
-      const proof = await authenticate(server, config, audience, readSecret, form)
+      const proof = await authenticate(server, config, audience, readSecret, fresh, form)
       const headers = { ...proof, 'content-type': 'application/x-www-form-urlencoded' }
       const reply = await door.ask({ method: 'POST', url, headers, body: form.toString() }, signal)
       return judgeTokenAnswer(server, { scope: config.scope, exchange }, reply)
@@ -69,6 +70,7 @@ export function tokenSource(
 }
 
 /** Whoever shares a token: the same person by the same agent with the same rights. Never a part of the caller's token itself. */
-function keyOf({ token, tenant, actor, subject, clientId, grants }: Principal): string {
-  return JSON.stringify([token.iss, tenant, actor.id, subject, clientId, grants.toSorted()])
+function keyOf({ token, tenant, actor, subject, clientId, grants, details = [] }: Principal): string {
+  const who = [token.iss, tenant, actor.id, subject, clientId, grants.toSorted(), details]
+  return hash('sha256', JSON.stringify(who), 'base64url')
 }

@@ -27,7 +27,11 @@ function bench(ttlMs = 300_000) {
       onProblem: (label, problem) => world.problems.push(`${label}: ${problem}`),
     },
   )
-  return { world, value: async () => (await cache.read(REFERENCE)).reveal() }
+  return {
+    world,
+    value: async () => (await cache.read(REFERENCE)).reveal(),
+    anew: async () => (await cache.read(REFERENCE, true)).reveal(),
+  }
 }
 
 const failing = (kind: 'down' | 'refused', retryAfterMs?: number) => async (): Promise<string> => {
@@ -43,6 +47,19 @@ test('many readers cause one question, and its value serves for the time to live
   world.now += 299_999
   assert.equal(await value(), 'first')
   world.now += 1
+  assert.equal(await value(), 'second')
+  assert.equal(world.asked, 2)
+})
+
+test('who says that a value did not work gets what the source says now, at most every five seconds', async () => {
+  const { world, value, anew } = bench()
+  await value()
+  world.answer = async () => 'second'
+  world.now += 4_999
+  assert.equal(await anew(), 'first')
+  world.now += 1
+  assert.equal(await value(), 'first')
+  assert.equal(await anew(), 'second')
   assert.equal(await value(), 'second')
   assert.equal(world.asked, 2)
 })

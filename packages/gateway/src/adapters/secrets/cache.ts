@@ -35,8 +35,8 @@ export class SecretCache {
     this.#options = options
   }
 
-  /** @throws SecretUnavailable */
-  async read(reference: SecretReference): Promise<Secret> {
+  /** As the port. @throws SecretUnavailable */
+  async read(reference: SecretReference, fresh = false): Promise<Secret> {
     let entry = this.#entries.get(reference.text)
     if (entry === undefined) {
       entry = { good: undefined, failed: undefined, pending: undefined }
@@ -44,7 +44,9 @@ export class SecretCache {
     }
     const { good, failed } = entry
     const now = this.#options.now()
-    if (good !== undefined && now - good.readAt < this.#options.ttlMs) return good.secret
+    const { ttlMs } = this.#options
+    if (good !== undefined && now - good.readAt < (fresh ? Math.min(ttlMs, PAUSE_MS) : ttlMs))
+      return good.secret
     if (failed !== undefined && now < failed.untilMs) return this.#kept(entry, failed.error)
     entry.pending ??= this.#refresh(reference, entry)
     return entry.pending

@@ -63,9 +63,9 @@ export function createSecrets(options: SecretsOptions): RunningSecrets {
     onProblem: options.onProblem ?? (() => undefined),
   })
   return {
-    async read(reference) {
+    async read(reference, fresh) {
       if (closing.signal.aborted) throw new SecretUnavailable('refused', 'secrets are closed, the gate ends')
-      return cache.read(reference)
+      return cache.read(reference, fresh)
     },
     async close() {
       closing.abort()

@@ -1,4 +1,4 @@
-import type { Answer, Era, Principal } from '../../call/call.ts'
+import type { Answer, Era } from '../../call/call.ts'
 import { isJsonObject, type JsonObject } from '../../call/json.ts'
 import { JsonFault, scanJson, type ScanOptions } from '../../mcp/json-scan.ts'
 import { decodeMessage, EnvelopeFault, parseProven, type Message } from '../../mcp/jsonrpc.ts'
@@ -15,13 +15,10 @@ export interface Handshake {
 }
 
 /** One request without its address. */
-export interface Outgoing extends Pick<
+export type Outgoing = Pick<
   UpstreamRequest,
   'method' | 'head' | 'argsBytes' | 'meta' | 'host' | 'paramHeaders' | 'retry'
-> {
-  /** Default: whose connection it is. */
-  readonly principal?: Principal | undefined
-}
+>
 
 /** What one listener wants to hear of a server. */
 export type Wish = Pick<Listening, 'resources' | 'onNotification'>
@@ -43,16 +40,11 @@ export interface Connection {
   close(): Promise<void>
 }
 
-/** What the gate shows of itself to one server. */
-export interface ServerCredentials {
-  /** As Credentials of the port. */
-  headersFor(
-    principal: Principal | undefined,
-    signal: AbortSignal,
-  ): readonly string[] | Promise<readonly string[]>
-  refused(principal: Principal | undefined, headers: readonly string[]): void
-  /** Whether they depend on the caller. */
-  readonly perCaller: boolean
+/** What the gate shows of itself on one connection: those who share it share that too (Address.credential). As Credentials of the port. */
+export interface ConnectionCredentials {
+  headers(signal: AbortSignal): readonly string[] | Promise<readonly string[]>
+  refused(headers: readonly string[]): boolean
+  accepted(headers: readonly string[]): void
 }
 
 /** What connecting needs to know beside the server's own options. */
@@ -70,9 +62,7 @@ export interface ConnectContext {
   readonly roots: readonly string[] | undefined
   /** One connection for all sessions: it may ask nobody, and only answers and progress of it reach anybody. */
   readonly shared: boolean
-  readonly credentials: ServerCredentials
-  /** Whose call made the connection; undefined: the gate's own. What belongs to the connection and to no request is for them. */
-  readonly principal: Principal | undefined
+  readonly credentials: ConnectionCredentials
   /** Told each time the server says that its tools changed. */
   readonly onToolsChanged: () => void
 }

@@ -28,7 +28,7 @@ const BROKEN: ReadonlySet<string> = new Set(['unavailable', 'unknown_fate'])
  */
 export async function getStream(
   endpoint: HttpEndpoint,
-  context: Pick<ConnectContext, 'server' | 'limits' | 'credentials' | 'principal'>,
+  context: Pick<ConnectContext, 'server' | 'limits' | 'credentials'>,
   headers: Readonly<Record<string, string>>,
   lastEventId: string,
   reader: StreamReader,
@@ -36,8 +36,8 @@ export async function getStream(
 ): Promise<StreamEnd> {
   // An id that no header can carry, or that every request would drag along, is no place to go on from.
   const resumed = /^[\x21-\x7e]{1,1024}$/.test(lastEventId) ? { 'last-event-id': lastEventId } : {}
-  const { credentials, principal } = context
-  const own = await credentials.headersFor(principal, signal)
+  const { credentials } = context
+  const own = await credentials.headers(signal)
   const exchange = new Exchange(
     endpoint.streams,
     context.server,
@@ -56,7 +56,8 @@ export async function getStream(
   try {
     const reply = await exchange.reply
     status = reply.status
-    if (status === 401 && own.length > 0) credentials.refused(principal, own)
+    // The stream is asked for again by those who need it, with what is obtained then.
+    if (status === 401) credentials.refused(own)
     if (reply.body.kind === 'stream') outcome = reply.body.answered ? 'answered' : 'ended'
     else outcome = status >= 500 ? 'failed' : 'refused'
   } catch (cause) {

@@ -150,10 +150,7 @@ class HttpSession implements Connection {
     }
   }
 
-  async #send(
-    { principal, method, head, argsBytes, meta, host }: Outgoing,
-    signal: AbortSignal,
-  ): Promise<Answer> {
+  async #send({ method, head, argsBytes, meta, host }: Outgoing, signal: AbortSignal): Promise<Answer> {
     const { server } = this.#context
     if (signal.aborted) throw abortedBy(signal, server)
     const endpoint = this.#endpoint
@@ -163,7 +160,7 @@ class HttpSession implements Connection {
     const body = encodeRequest(post.id, method, head, argsBytes, metaOf(meta, 'legacy', token, undefined))
     let answer: Answer
     try {
-      answer = await post.send(body, this.#headers, signal, { ...this.#options, principal })
+      answer = await post.send(body, this.#headers, signal, this.#options)
     } catch (cause) {
       throw this.#isLost(post) && !signal.aborted ? new SessionEnded(server) : cause
     } finally {
@@ -196,10 +193,10 @@ class HttpSession implements Connection {
 
   /** Best effort, as asides are: without credentials it is not sent. */
   async #aside(body: Buffer | undefined, method: 'POST' | 'DELETE' = 'POST'): Promise<void> {
-    const { credentials, principal, limits } = this.#context
+    const { credentials, limits } = this.#context
     const { asides, path } = this.#endpoint
     try {
-      const own = await credentials.headersFor(principal, AbortSignal.timeout(limits.connectMs))
+      const own = await credentials.headers(AbortSignal.timeout(limits.connectMs))
       await asides.send({ method, path, headers: [...this.#headers, ...own], body })
     } catch (cause) {
       if (!(cause instanceof UpstreamFailed)) throw cause

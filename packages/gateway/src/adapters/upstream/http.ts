@@ -102,7 +102,7 @@ class ModernConnection implements Connection {
   }
 
   async request(outgoing: Outgoing, signal: AbortSignal): Promise<Answer> {
-    const { principal, method, head, argsBytes, meta, host, retry, paramHeaders } = outgoing
+    const { method, head, argsBytes, meta, host, retry, paramHeaders } = outgoing
     this.#endpoint.enter()
     try {
       const post = new Post(this.#endpoint, this.#context, this.#inbound, method, host)
@@ -110,9 +110,7 @@ class ModernConnection implements Connection {
       const all = metaOf(meta, 'modern', token, this.#meta.of(host))
       const headers = postHeaders(modernHeaders(method, head))
       if (paramHeaders !== undefined) headers.push(...paramHeaders)
-      return await post.send(encodeRequest(post.id, method, head, argsBytes, all, retry), headers, signal, {
-        principal,
-      })
+      return await post.send(encodeRequest(post.id, method, head, argsBytes, all, retry), headers, signal)
     } finally {
       this.#endpoint.leave()
     }

@@ -21,8 +21,7 @@ function connection(era: Handshake['era'] = 'legacy', shared = false) {
     capabilities: {},
     roots: undefined,
     shared,
-    credentials: { headersFor: () => [], refused: () => undefined, perCaller: false },
-    principal: undefined,
+    credentials: { headers: () => [], refused: () => false, accepted: () => undefined },
     onToolsChanged: () => changes++,
   }
   const replies: string[] = []

@@ -1,4 +1,4 @@
-import type { Answer, Era } from '../../call/call.ts'
+import type { Answer, Era, Principal } from '../../call/call.ts'
 import { isJsonObject, member, stringMember, type JsonObject } from '../../call/json.ts'
 import {
   UpstreamFailed,
@@ -11,7 +11,7 @@ import {
   parseObject,
   SessionEnded,
   type ConnectContext,
-  type ServerCredentials,
+  type ConnectionCredentials,
   type Connection,
   type Handshake,
 } from './connection.ts'
@@ -66,7 +66,7 @@ class Servers implements Upstream {
   readonly #eras = new Map<string, Era>()
   readonly #slots: Slots
   readonly #notices: ToolNotices
-  readonly #options: Pick<UpstreamOptions, 'credentials' | 'perCaller' | 'assertCaller'>
+  readonly #options: Pick<UpstreamOptions, 'credentials' | 'assertCaller'>
   readonly #closing = new AbortController()
   /** Servers that the gate itself listens to. */
   readonly #heard = new Set<string>()
@@ -179,14 +179,17 @@ class Servers implements Upstream {
   ): Address {
     const config = this.#config(server)
     if (config.transport === 'stdio' && config.shared === true) {
-      return { server, session: SHARED_SESSION, capabilities: NONE, principal: undefined }
+      return { server, session: SHARED_SESSION, capabilities: NONE, credential: '', principal: undefined }
     }
+    const credential = this.#options.credentials?.keyOf(server, principal) ?? ''
     // A modern server is told with each request, so one connection serves whatever the host declares.
-    if (this.#eras.get(server) === 'modern') return { server, session, capabilities: NONE, principal }
+    if (this.#eras.get(server) === 'modern')
+      return { server, session, capabilities: NONE, credential, principal }
     return {
       server,
       session,
       capabilities: capabilities === undefined ? undefined : JSON.stringify(capabilities),
+      credential,
       principal,
     }
   }
@@ -210,8 +213,7 @@ class Servers implements Upstream {
       capabilities: parseObject(Buffer.from(capabilities)),
       roots: config.roots,
       shared: session === SHARED_SESSION,
-      credentials: this.#credentials(server),
-      principal,
+      credentials: this.#credentials(server, principal),
       onToolsChanged: () => this.#notices.changed(server, session, () => (own ? connection : undefined)),
     }
     try {
@@ -241,13 +243,13 @@ class Servers implements Upstream {
     return { ...request, meta: { ...request.meta, [name]: value } }
   }
 
-  #credentials(server: string): ServerCredentials {
-    const { credentials, perCaller } = this.#options
+  #credentials(server: string, principal: Principal | undefined): ConnectionCredentials {
+    const { credentials } = this.#options
     if (credentials === undefined) return NO_CREDENTIALS
     return {
-      headersFor: (principal, signal) => credentials.headersFor(server, principal, signal),
-      refused: (principal, headers) => credentials.refused(server, principal, headers),
-      perCaller: perCaller?.has(server) === true,
+      headers: (signal) => credentials.headersFor(server, principal, signal),
+      refused: (headers) => credentials.refused(server, principal, headers),
+      accepted: (headers) => credentials.accepted(server, principal, headers),
     }
   }
 
@@ -272,10 +274,10 @@ class Servers implements Upstream {
 
 const NO_HEADERS: readonly string[] = []
 
-const NO_CREDENTIALS: ServerCredentials = {
-  headersFor: () => NO_HEADERS,
-  refused: () => {},
-  perCaller: false,
+const NO_CREDENTIALS: ConnectionCredentials = {
+  headers: () => NO_HEADERS,
+  refused: () => false,
+  accepted: () => {},
 }
 
 /** A list that got lost has no fate to worry about. */

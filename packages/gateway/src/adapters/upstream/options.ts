@@ -130,14 +130,12 @@ export interface UpstreamOptions {
   readonly servers: Readonly<Record<string, StdioServer | HttpServer>>
   readonly limits?: Partial<UpstreamLimits>
   /** What the gate shows of itself to HTTP servers. Default nothing. */
-  readonly credentials?: Pick<Credentials, 'headersFor' | 'refused'>
+  readonly credentials?: Omit<Credentials, 'close'>
   /**
    * Asserts to a server who makes a call, for its `_meta`: name and value of the member, undefined for a server that is told nothing.
    * Default nothing.
    */
   readonly assertCaller?: (call: AssertedCall) => readonly [name: string, value: string] | undefined
-  /** Servers whose credentials depend on the caller. Default none. */
-  readonly perCaller?: ReadonlySet<string>
   /** Milliseconds that only grow. Default `performance.now`. */
   readonly clock?: () => number
   /** Version in `clientInfo`. Default: that of this package. */

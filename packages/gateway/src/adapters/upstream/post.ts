@@ -1,5 +1,5 @@
 import type { Pool } from 'undici'
-import type { Answer, Era, Principal } from '../../call/call.ts'
+import type { Answer, Era } from '../../call/call.ts'
 import { Cohort } from '../../call/cohort.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
@@ -29,8 +29,6 @@ export interface PostOptions {
   readonly pool?: Pool
   /** How long the socket stays open after an abort; default 0. */
   readonly closeAfterMs?: number
-  /** For whom the request is. Default: whose connection it is. */
-  readonly principal?: Principal | undefined
   /** Headers of the GET that takes a broken stream up again (2025-03-26 to 2025-11-25); undefined: the request is then lost. */
   readonly resumeWith?: Readonly<Record<string, string>> | undefined
   /** Told the id of a request whose signal was aborted, before its socket is closed. */
@@ -54,6 +52,8 @@ export class Post implements OpenCall, StreamReader {
   readonly #inbound: Inbound
   #response: Response | undefined
   #noise: NoiseMeter | undefined
+  /** The server has said something on the stream of the request. */
+  #heard = false
   #onCancel: ((id: number) => void) | undefined
 
   /** The server has run the request, whatever the status says. */
@@ -85,54 +85,56 @@ export class Post implements OpenCall, StreamReader {
     signal: AbortSignal,
     options: PostOptions = {},
   ): Promise<Answer> {
-    const { server, limits, clock, credentials } = this.#context
-    const { pool, path } = this.#endpoint
-    const { closeAfterMs, resumeWith } = options
+    const { clock, credentials } = this.#context
     const startedAt = clock()
     this.#onCancel = options.onCancel
     if (this.#onCancel !== undefined) signal.addEventListener('abort', this, { once: true })
     this.#inbound.started(this)
-    const principal = options.principal ?? this.#context.principal
     try {
       for (let again = false; this.#response === undefined; again = true) {
-        const found = credentials.headersFor(principal, signal)
+        const found = credentials.headers(signal)
         const own = found instanceof Promise ? await found : found
-        await leaving.turn()
-        const exchange = new Exchange(
-          options.pool ?? pool,
-          server,
-          {
-            method: 'POST',
-            path,
-            headers: own.length === 0 ? headers : [...headers, ...own],
-            body,
-            signal,
-            closeAfterMs,
-            limits,
-          },
-          this,
-        )
         try {
-          const reply = await exchange.reply
-          await arriving.turn()
-          this.#take(reply)
+          await this.#exchange(body, own.length === 0 ? headers : [...headers, ...own], signal, options)
+          if (own.length > 0 && this.status < 400) credentials.accepted(own)
         } catch (cause) {
-          // Nothing ran behind a 401: credentials that ended before their time are replaced, once.
-          if (this.status === 401 && own.length > 0 && !again) {
-            credentials.refused(principal, own)
-            continue
-          }
-          const lost = cause instanceof UpstreamFailed && cause.fault === 'unknown_fate'
-          if (!lost || resumeWith === undefined || exchange.lastEventId === '') throw cause
-          await resume(this.#endpoint, this.#context, exchange, this, resumeWith, signal)
-          if (this.#response === undefined) throw cause
+          // Nothing ran behind a 401 that says nothing: credentials that ended before their time are replaced, once.
+          const refused = this.status === 401 && own.length > 0 && !this.#heard
+          if (!refused || again || !credentials.refused(own)) throw cause
         }
       }
-      if (this.#response === undefined) throw new TypeError('an exchange without an answer throws')
       return toAnswer(this.#response, clock() - startedAt)
     } finally {
       this.#inbound.ended(this)
       if (this.#onCancel !== undefined) signal.removeEventListener('abort', this)
+    }
+  }
+
+  /** Sends it once, and reads to the answer; a stream that breaks before it is taken up again where the server has that. */
+  async #exchange(
+    body: Buffer,
+    headers: string[],
+    signal: AbortSignal,
+    { pool, closeAfterMs, resumeWith }: PostOptions,
+  ): Promise<void> {
+    const { server, limits } = this.#context
+    const endpoint = this.#endpoint
+    await leaving.turn()
+    const exchange = new Exchange(
+      pool ?? endpoint.pool,
+      server,
+      { method: 'POST', path: endpoint.path, headers, body, signal, closeAfterMs, limits },
+      this,
+    )
+    try {
+      const reply = await exchange.reply
+      await arriving.turn()
+      this.#take(reply)
+    } catch (cause) {
+      const lost = cause instanceof UpstreamFailed && cause.fault === 'unknown_fate'
+      if (!lost || resumeWith === undefined || exchange.lastEventId === '') throw cause
+      await resume(endpoint, this.#context, exchange, this, resumeWith, signal)
+      if (this.#response === undefined) throw cause
     }
   }
 
@@ -142,6 +144,7 @@ export class Post implements OpenCall, StreamReader {
   }
 
   onEvent({ data }: SseEvent): boolean {
+    this.#heard = true
     if (!this.#inbound.takesBatches || !isBatch(data)) this.#hear(data)
     else for (const part of splitBatch(data)) this.#hear(part)
     return this.#response !== undefined

@@ -16,6 +16,8 @@ export interface Address {
   readonly session: string
   /** Canonical text of the capabilities that the server is told when it is greeted; undefined: any will do. */
   readonly capabilities: string | undefined
+  /** Who shares credentials towards the server (ports/credentials.ts): nobody else's connection carries a request. */
+  readonly credential: string
   /** Whose request it is; no part of the place. */
   readonly principal: Principal | undefined
 }
@@ -166,13 +168,14 @@ export class Slots {
     return slot
   }
 
-  #keyOf({ server, session, capabilities }: Address): string {
-    // Neither server ids nor canonical capabilities hold a space, so no session id can make its key that of another.
-    if (capabilities !== undefined) return `${server} ${capabilities} ${session}`
+  #keyOf({ server, session, capabilities, credential }: Address): string {
+    // Neither server ids, credentials nor canonical capabilities hold a space, so no session id can make its key that of another.
+    if (capabilities !== undefined) return `${server} ${credential} ${capabilities} ${session}`
     for (const [key, { address }] of this.#slots) {
-      if (address.server === server && address.session === session) return key
+      const same = address.server === server && address.session === session
+      if (same && address.credential === credential) return key
     }
-    return `${server} {} ${session}`
+    return `${server} ${credential} {} ${session}`
   }
 
   /** The slot that must end for another one of this server; undefined: there is room. @throws UpstreamFailed `busy` */

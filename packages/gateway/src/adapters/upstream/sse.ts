@@ -28,8 +28,6 @@ export async function connectSse(
   context: ConnectContext,
   signal: AbortSignal,
 ): Promise<Connection | undefined> {
-  // Its messages belong to a stream that one call opened, so a token of that caller would carry the others.
-  if (context.credentials.perCaller) return undefined
   const pipe = new SsePipe(endpoint, context)
   const link = new Link(context, (events) => pipe.start(events))
   try {
@@ -141,7 +139,7 @@ class SsePipe implements Pipe, StreamReader {
         {
           method: 'GET',
           path: this.#endpoint.path,
-          headers: [...getHeaders({}), ...(await this.#own(this.#gone.signal))],
+          headers: [...getHeaders({}), ...(await this.#context.credentials.headers(this.#gone.signal))],
           body: undefined,
           signal: this.#gone.signal,
           limits,
@@ -161,11 +159,6 @@ class SsePipe implements Pipe, StreamReader {
     }
   }
 
-  async #own(signal: AbortSignal): Promise<readonly string[]> {
-    const { credentials, principal } = this.#context
-    return credentials.headersFor(principal, signal)
-  }
-
   async #post(body: Buffer): Promise<UpstreamFailed | undefined> {
     const { server } = this.#context
     const version = this.version === undefined ? {} : { [VERSION_HEADER]: this.version }
@@ -177,7 +170,7 @@ class SsePipe implements Pipe, StreamReader {
         {
           method: 'POST',
           path: this.#path,
-          headers: [...postHeaders(version), ...(await this.#own(signal))],
+          headers: [...postHeaders(version), ...(await this.#context.credentials.headers(signal))],
           body,
           signal,
           limits: { ...this.#context.limits, maxBytes: MAX_REPLY_BYTES },

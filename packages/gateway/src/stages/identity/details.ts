@@ -1,10 +1,7 @@
-import type { AuthorizationDetail } from '../../call/authorization.ts'
+import { type AuthorizationDetail, DETAIL_TYPE } from '../../call/authorization.ts'
 import { type Json, type JsonObject, isJsonObject, member } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { shown } from './shown.ts'
-
-/** The type of details that speak of calls through this gate. Those of other types are for other services. */
-export const DETAIL_TYPE = 'mcp_tool_call'
 
 const MEMBERS = ['type', 'locations', 'actions', 'datatypes', 'purpose', 'ticket']
 const MAX_DETAILS = 32

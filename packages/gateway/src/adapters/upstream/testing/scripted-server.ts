@@ -54,6 +54,14 @@ export class Reply {
     )
   }
 
+  /** Says something on a stream of status 401, and ends it. */
+  refusedAloud(): void {
+    this.#response.writeHead(401, { 'content-type': 'text/event-stream' })
+    this.#response.end(
+      'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}\n\n',
+    )
+  }
+
   begin(): void {
     if (this.#begun) return
     this.#begun = true
