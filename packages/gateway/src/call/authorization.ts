@@ -9,7 +9,7 @@ export interface AuthorizationDetail {
   readonly locations: readonly string[]
   /** `tools/call:<server>.<tool>`, `prompts/get:<server>.<prompt>` or `resources/read:<server>`. */
   readonly actions: readonly string[]
-  /** Labels that a tool may have; undefined: any. */
+  /** Labels that a tool may have, and one of them it must: undefined: any, or none. */
   readonly datatypes: readonly string[] | undefined
   readonly purpose: string | undefined
 }
@@ -38,6 +38,6 @@ export function detailFor(
     ({ locations, actions, datatypes }) =>
       locations.includes(target.server) &&
       actions.includes(action) &&
-      (datatypes === undefined || labels.every((label) => datatypes.includes(label))),
+      (datatypes === undefined || (labels.length > 0 && labels.every((label) => datatypes.includes(label)))),
   )
 }

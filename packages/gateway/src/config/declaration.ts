@@ -119,7 +119,7 @@ const tool = z.strictObject({
     .max(16)
     .default([])
     .describe(
-      'Words that policy rules can read as `tool.labels`. A token that names `datatypes` is for tools with no other labels.',
+      'Words that policy rules can read as `tool.labels`. A token that names `datatypes` is for tools that have labels, and no others than those.',
     ),
   scopes: z
     .array(grant)

@@ -114,4 +114,7 @@ test('a challenge names the scopes that are needed, and nothing that could end t
     challenge,
     /^Bearer error="insufficient_scope", scope="crm\.read tools\/call:crm\.read", error_description=/,
   )
+  const none = refusalToWire(new Refusal('CG_IDENTITY_SCOPE', { scopes: ['a b'] }), context())
+  assert.ok(none.shape === 'http')
+  assert.doesNotMatch(none.headers.join(' '), / scope=/, 'an empty scope is none (RFC 6750 section 3)')
 })

@@ -136,7 +136,7 @@ function challenge(refusal: Refusal, status: number, text: string, context: Refu
   }
   // Servers name their prompts as they like: what is no scope token would end the header, or forge a member of it.
   const scopes = refusal.scopes?.filter((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))
-  if (scopes !== undefined) members.splice(1, 0, `scope="${scopes.join(' ')}"`)
+  if (scopes !== undefined && scopes.length > 0) members.splice(1, 0, `scope="${scopes.join(' ')}"`)
   if (dpop !== undefined) return `DPoP ${members.join(', ')}, algs="${PROOF_ALGORITHMS}"`
   return `Bearer ${members.join(', ')}`
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, type ServerResponse, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import type { Principal } from '../call/call.ts'
 import type { JsonObject } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
 import type { Gate } from '../pipeline/gate.ts'
@@ -28,7 +29,10 @@ const agreed: HostSession = {
 }
 
 /** Streams before a server `fix` that offers resources; every URI but `note://secret` may be read. */
-function streamsOver({ mayHear = () => true }: { readonly mayHear?: Gate['mayHear'] } = {}) {
+function streamsOver({
+  mayHear = () => true,
+  who = principal,
+}: { readonly mayHear?: Gate['mayHear']; readonly who?: Principal } = {}) {
   const heard: { listening: Listening; signal: AbortSignal }[] = []
   const server = catalogServer('fix', [], { capabilities: { resources: {} } })
   const listeners = new Listeners({
@@ -42,7 +46,7 @@ function streamsOver({ mayHear = () => true }: { readonly mayHear?: Gate['mayHea
     declared: (_, host) => host,
   })
   const gate: Pick<Gate, 'identify' | 'listeners' | 'server' | 'serversWith' | 'mayHear' | 'mayReach'> = {
-    identify: () => Promise.resolve({ principal, session }),
+    identify: () => Promise.resolve({ principal: who, session }),
     listeners,
     server: (id) => (id === 'fix' ? server : undefined),
     serversWith: (_known, _server, capability) =>
@@ -236,6 +240,26 @@ test('a stream ends in order with the token that opened it', async (t) => {
     heard.map(({ signal }) => signal.aborted),
     [true, true],
   )
+})
+
+test('a stream ends with the certificate of its connection, and one that has months left stays open', async (t) => {
+  verifies('play2.mtls-in')
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
+  const shown = { thumbprint: 'x', uris: [], dns: [], subject: 'CN=x', notBefore: 0 }
+  const certificate = { ...shown, notAfter: principal.token.exp - 10 }
+  const { streams } = streamsOver()
+  const bound = await host(t)
+  await streams.opened({ channel: bound.channel, endpoint, caller: { ...caller, certificate } }, agreed)
+  t.mock.timers.tick(LIFE_MS - 10_000)
+  await bound.gone
+  assert.equal(bound.ended(), true)
+
+  const lasting = { ...principal, token: { ...principal.token, exp: NOW / 1_000 + 90 * 86_400 } }
+  const { streams: long, heard } = streamsOver({ who: lasting })
+  const held = await host(t)
+  await long.opened({ channel: held.channel, endpoint, caller }, agreed)
+  t.mock.timers.tick(2)
+  assert.equal(heard[0]?.signal.aborted, false)
 })
 
 test('of two streams of one legacy session the newer one is told, and the older again when that is gone', async (t) => {

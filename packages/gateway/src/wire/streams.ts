@@ -16,6 +16,8 @@ const KEEP_ALIVE_MS = 20_000
 
 /** Least life of a stream, in milliseconds: a token that ends while it is opened must not make its host ask without a pause. */
 const LEAST_MS = 1_000
+/** Longest that a timer of Node can wait, in milliseconds: beyond it fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** A GET stream of a legacy session. */
 interface Standing {
@@ -120,13 +122,13 @@ export function createStreams(
   }
 
   /**
-   * Keeps a stream open until its host closes it, the gate ends it, or the token that opened it has ended: a host opens it
+   * Keeps a stream open until its host closes it, the gate ends it, or token or certificate that opened it have ended: a host opens it
    * again with the token that it has by then, and nobody hears longer than he may ask. What policy gives no more is not told.
    * @param finish called once, however it ends
    * @returns ends it
    */
   function listen(
-    { channel, endpoint }: Pick<Turn, 'endpoint' | 'channel'>,
+    { channel, endpoint, caller }: Pick<Turn, 'endpoint' | 'channel' | 'caller'>,
     known: Known,
     wishes: Wishes,
     resources: ReadonlyMap<string, readonly string[]> | undefined,
@@ -135,8 +137,9 @@ export function createStreams(
     finish: () => void,
   ): () => void {
     const alive = setInterval(() => channel.keepAlive(), KEEP_ALIVE_MS).unref()
-    const leftMs = known.principal.token.exp * 1_000 - now()
-    const expiry = setTimeout(() => end(), Math.min(2 ** 31 - 1, Math.max(LEAST_MS, leftMs))).unref()
+    const ends = Math.min(known.principal.token.exp, caller.certificate?.notAfter ?? Infinity)
+    const leftMs = Math.max(LEAST_MS, ends * 1_000 - now())
+    const expiry = setTimeout(() => end(), Math.min(leftMs, MAX_TIMER_MS)).unref()
     let open = true
     const over = (): void => {
       if (!open) return

@@ -12,6 +12,7 @@ const DETAIL = {
   locations: ['crm'],
   actions: ['tools/call:crm.read', 'resources/read:crm', 'prompts/get:crm.brief'],
 }
+const TOOL = ['tools/call:crm.read']
 const details = (...list: unknown[]): Record<string, unknown> => ({ authorization_details: list })
 
 test('what a token is for is read, and details of other types are for other services', async () => {
@@ -20,14 +21,18 @@ test('what a token is for is read, and details of other types are for other serv
   const read = async (claims: Record<string, unknown>) => (await ask(token(claims))).principal.details
   assert.equal(await read({}), undefined)
   assert.equal(await read(details({ type: 'payment', amount: 1 })), undefined)
+  assert.deepEqual(await read(details()), [], 'an emptied list is for nothing')
   assert.deepEqual(
     await read(
-      details({ ...DETAIL, datatypes: ['pii'], purpose: 'support', ticket: 'X-1' }, { type: 'payment' }),
+      details(
+        { ...DETAIL, actions: TOOL, datatypes: ['pii'], purpose: 'support', ticket: 'X-1' },
+        { type: 'payment' },
+      ),
     ),
     [
       {
         locations: DETAIL.locations,
-        actions: DETAIL.actions,
+        actions: TOOL,
         datatypes: ['pii'],
         purpose: 'support',
       },
@@ -53,6 +58,10 @@ test('a detail that is not understood refuses the token, by the member that is w
     [{ ...DETAIL, purpose: 'sales' }, /none of `identity.purposes`/],
     [{ ...DETAIL, ticket: 1 }, /`ticket`/],
     [{ ...DETAIL, until: 'tomorrow' }, /until/],
+    [{ ...DETAIL, type: 'MCP_TOOL_CALL' }, /`type`/],
+    [{ ...DETAIL, type: ' mcp_tool_call ' }, /`type`/],
+    [{ ...DETAIL, type: 'mcp-tool-call' }, /`type`/],
+    [{ ...DETAIL, datatypes: ['pii'], actions: ['resources/read:crm'] }, /`datatypes`/],
   ] as const) {
     await refuses(ask(token(details(detail))), 'CG_IDENTITY_CLAIM', says)
   }
@@ -134,5 +143,28 @@ test('details and needed scopes only ever narrow what a token reaches, and a nar
       },
     ),
     { numRuns: 2_000 },
+  )
+})
+
+test('a detail that names kinds of data covers no tool of which nobody said what it touches', () => {
+  verifies('play2.purpose')
+  const token = holding(
+    [],
+    [{ locations: ['crm'], actions: TOOL, datatypes: ['public'], purpose: undefined }],
+  )
+  const at: Target = { server: 'crm', kind: 'tool', name: 'read' }
+  assert.equal(isInScope(token, at, ['public'], []), true)
+  assert.equal(isInScope(token, at, [], []), false)
+  assert.equal(isInScope(token, at, ['public', 'pii'], []), false)
+})
+
+test('a server is in scope when an action of the token is on it, not when it is only named', () => {
+  const token = holding(
+    [],
+    [{ locations: ['crm', 'web'], actions: TOOL, datatypes: undefined, purpose: undefined }],
+  )
+  assert.deepEqual(
+    ['crm', 'web', 'other'].map((server) => isServerInScope(token, server)),
+    [true, false, false],
   )
 })

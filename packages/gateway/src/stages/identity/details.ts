@@ -20,11 +20,23 @@ const WORD = /^[a-z][a-z0-9_-]{0,63}$/
 export function parseDetails(payload: JsonObject): readonly AuthorizationDetail[] | undefined {
   const all = member(payload, 'authorization_details')
   if (!Array.isArray(all)) return undefined
+  // A list that says nothing allows nothing: somebody meant to narrow the token.
+  if (all.length === 0) return []
+  const almost = all.find((detail: Json) =>
+    isAlmostOurs(isJsonObject(detail) ? member(detail, 'type') : undefined),
+  )
+  if (almost !== undefined) throw wrong('type', `\`${DETAIL_TYPE}\`, letter by letter`)
   const ours = all.filter(
     (detail: Json): detail is JsonObject => isJsonObject(detail) && member(detail, 'type') === DETAIL_TYPE,
   )
   if (ours.length > MAX_DETAILS) throw wrong('authorization_details', `at most ${MAX_DETAILS} of this type`)
   return ours.length === 0 ? undefined : ours.map(parseDetail)
+}
+
+/** A typing error in the type would make a token for one thing a token for everything. */
+function isAlmostOurs(type: Json | undefined): boolean {
+  const plain = typeof type === 'string' ? type.toLowerCase().replace(/[^a-z]/g, '') : ''
+  return plain === DETAIL_TYPE.replaceAll('_', '') && type !== DETAIL_TYPE
 }
 
 function parseDetail(detail: JsonObject): AuthorizationDetail {
@@ -35,10 +47,16 @@ function parseDetail(detail: JsonObject): AuthorizationDetail {
     throw wrong('purpose', 'a word in lower case')
   const ticket = member(detail, 'ticket')
   if (ticket !== undefined && typeof ticket !== 'string') throw wrong('ticket', 'a string')
+  const datatypes = texts(detail, 'datatypes', WORD, 'words in lower case')
+  const actions =
+    texts(detail, 'actions', ACTION, 'actions such as `tools/call:crm.read`') ?? missing('actions')
+  // Operators label tools alone: of a resource nobody says which data it holds.
+  if (datatypes !== undefined && actions.some((action) => !action.startsWith('tools/call:')))
+    throw wrong('datatypes', 'actions of tools alone beside it')
   return {
     locations: texts(detail, 'locations', SERVER, 'server ids') ?? missing('locations'),
-    actions: texts(detail, 'actions', ACTION, 'actions such as `tools/call:crm.read`') ?? missing('actions'),
-    datatypes: texts(detail, 'datatypes', WORD, 'words in lower case'),
+    actions,
+    datatypes,
     purpose,
   }
 }

@@ -229,6 +229,20 @@ test('a token bound to a certificate is served on connections of that certificat
   await refuses(ask(text, { certificate: other }), 'CG_IDENTITY_CERTIFICATE', /the one that was shown/)
   await ask(text, { certificate })
   await ask(text, { certificate: { ...certificate } })
+  // A connection, and a session that is resumed, outlive the certificate.
+  const short = { ...certificate, notAfter: NOW_S + 10 }
+  await ask(text, { certificate: short }, NOW_S + 9)
+  await refuses(ask(text, { certificate: short }, NOW_S + 10), 'CG_IDENTITY_CERTIFICATE', /has expired/)
+})
+
+test('a proof that is used again spends the budget of its peer like a bad one', async () => {
+  verifies('play2.jti-replay.bound-tokens')
+  const { ask } = proving({ missesPerS: 1, missBurst: 3 })
+  const text = bound()
+  const jwt = key.proof(GATE, text, at())
+  await ask(text, caller(jwt))
+  for (let i = 0; i < 3; i++) await refuses(ask(text, caller(jwt)), 'CG_IDENTITY_PROOF', /used before/)
+  await refuses(ask(text, caller(jwt)), 'CG_IDENTITY_FLOOD', /budget/)
 })
 
 test('a thumbprint takes the members of RFC 7638 and no other', () => {

@@ -98,14 +98,27 @@ test('an exception lets pass what it names and nothing else', async () => {
   await bench(entra).ask(token({ ...ENTRA, aud: GATE }))
 })
 
-test('without a jti the whole token is what cannot be used again', async () => {
+test('without a jti what is signed of the token is what cannot be used again, however it is signed', async () => {
   verifies('play2.issuer-exceptions')
   const { ask } = bench(rulesFor({ exception: { until, without: ['jti'], audiences: [] } }))
   const [one, other] = [token({ jti: undefined }), token({ jti: undefined, exp: NOW_S + 599 })]
   await ask(one)
   await refuses(ask(one), 'CG_IDENTITY_REPLAYED', /used before/)
+  // Whoever saw an ES256 signature can write it another way, (r, n - s), without the key.
+  await refuses(ask(twinOf(one)), 'CG_IDENTITY_REPLAYED', /used before/)
   await ask(other)
+  await ask(twinOf(token()))
 })
+
+/** The same token with the other signature that ECDSA has for it. */
+function twinOf(text: string): string {
+  const [head, payload, signature = ''] = text.split('.')
+  const bytes = Buffer.from(signature, 'base64url')
+  const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+  const s = order - BigInt(`0x${bytes.subarray(32).toString('hex')}`)
+  const twin = Buffer.concat([bytes.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')])
+  return `${head}.${payload}.${twin.toString('base64url')}`
+}
 
 test('from its last day on an exception grants nothing, also to a token that it had let pass', async () => {
   verifies('play2.issuer-exceptions')

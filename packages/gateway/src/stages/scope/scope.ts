@@ -24,7 +24,11 @@ export function isInScope(
 
 /** Whether a token can be for anything on a server. */
 export function isServerInScope({ details }: Principal, server: string): boolean {
-  return details === undefined || details.some(({ locations }) => locations.includes(server))
+  const isOn = (action: string): boolean => /^[^:]*:([^.]*)/.exec(action)?.[1] === server
+  return (
+    details === undefined ||
+    details.some(({ locations, actions }) => locations.includes(server) && actions.some(isOn))
+  )
 }
 
 /**
