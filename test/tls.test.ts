@@ -16,6 +16,8 @@ import {
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Fixture } from './harness/fixtures.ts'
 import { type HttpAnswer, TestGate } from './harness/gate.ts'
+import { oneTool } from './harness/one-tool.ts'
+import { type Issued, makeCa, makeCertificate, makeRevocationList as listOf } from './harness/pki.ts'
 import { sendRaw } from './harness/raw.ts'
 
 const DAY = 86_400_000
@@ -53,11 +55,17 @@ const revocations = (...revoked: KeyedCertificate[]): Promise<string> =>
   })
 
 /** A gate whose TLS files have names of their own. */
-async function start(name: string, more = '', identity = '', t?: TestContext): Promise<TestGate> {
+async function start(
+  name: string,
+  more = '',
+  identity = '',
+  t?: TestContext,
+  authorities = clientCa.certificate,
+): Promise<TestGate> {
   const own = await serverLeaf(serverCa)
   put(`${name}.key`, own.key)
   put(`${name}.pem`, own.certificate)
-  put(`${name}.ca`, clientCa.certificate)
+  put(`${name}.ca`, authorities)
   const options = {
     folder: join(folder, name),
     servers: fixture.yaml('fix'),
@@ -223,6 +231,43 @@ test('a certificate that is revoked is refused on new connections, resumed ones 
   for (const own of [{ agent: good }, shown(billing)]) assert.equal((await ask(gate, own)).status, 200)
 })
 
+test('an authority that is revoked ends the connections of all that it signed, and lists may stand beside certificates', async (t) => {
+  verifies('play2.mtls-in')
+  const root = makeCa()
+  const between = makeCa({ issuer: root })
+  const other = makeCa({ issuer: root })
+  const below = (ca: Issued): KeyedCertificate => {
+    const one = makeCertificate({ issuer: ca, names: [{ uri: BILLING }] })
+    return { certificate: one.pem + ca.pem, key: one.keyPem }
+  }
+  // As some tools write it: lists and the certificate of who signed them in one file.
+  const lists = (number: number, ...revoked: Issued[]): string =>
+    listOf(root, revoked, { number }) +
+    listOf(between, [], { number }) +
+    listOf(other, [], { number }) +
+    root.pem
+  put('chained.crl', lists(1))
+  const chained = await start(
+    'chained',
+    ', clientCa: ../chained.ca, crl: ../chained.crl',
+    `certificates: [{ uri: "${BILLING}" }]`,
+    t,
+    root.pem,
+  )
+  const [gone, good] = [below(between), below(other)]
+  const [cut, kept] = [
+    await handshake(chained, gone, serverCa.certificate),
+    await handshake(chained, good, serverCa.certificate),
+  ]
+  t.after(() => kept.destroy())
+  const ended = new Promise<void>((resolve) => cut.once('close', () => resolve()))
+  put('chained.crl', lists(2, between))
+  await ended
+  assert.equal(kept.destroyed, false)
+  assert.match(await failure(ask(chained, shown(gone))), /ALERT|ECONNRESET|EPIPE/)
+  assert.equal((await ask(chained, shown(good))).status, 200)
+})
+
 test('certificates of server, clients and authority change under load, and no call fails', async (t) => {
   verifies('play2.rotation')
   const rotating = await start(
@@ -235,19 +280,24 @@ test('certificates of server, clients and authority change under load, and no ca
   let trusted = serverCa.certificate
   const end = new AbortController()
   const statuses = new Map<number, number>()
-  const caller = async (own: TestGate['tls']): Promise<void> => {
-    while (!end.signal.aborted) {
+  const caller = async (own: TestGate['tls'], until = end.signal): Promise<void> => {
+    while (!until.aborted) {
       const headers = { 'content-type': 'application/json' }
       rotating.tls = { ca: trusted, ...shown(next), ...own }
       const { status } = await rotating.http('POST', '/mcp', headers, LIST)
       statuses.set(status, (statuses.get(status) ?? 0) + 1)
     }
   }
-  // One host that connects anew each time, and one whose connection outlives every change.
-  const kept = new Agent({ keepAlive: true, maxSockets: 1, ca: trusted, ...shown(billing) })
-  t.after(() => kept.destroy())
+  const leaving = new AbortController()
+  /** A host whose connection outlives the changes until it has a certificate of the new authority. */
+  const staying = async (): Promise<void> => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: trusted, ...shown(billing) })
+    t.after(() => agent.destroy())
+    await caller({ agent }, leaving.signal)
+  }
   const before = await peer(rotating, next, trusted)
-  const load = [caller({}), caller({}), caller({ agent: kept })]
+  const load = [caller({}), caller({})]
+  const stayed = staying()
   // Clients learn the new authority first, as a bundle; then the server shows a certificate of it.
   const [newServerCa, newClientCa] = [await newAuthority('servers 2'), await newAuthority('clients 2')]
   trusted = serverCa.certificate + newServerCa.certificate
@@ -258,8 +308,14 @@ test('certificates of server, clients and authority change under load, and no ca
   await until(async () => (await peer(rotating, next, trusted)) !== before)
   next = await leaf(newClientCa)
   await new Promise((resolve) => setTimeout(resolve, 300))
+  leaving.abort()
+  await stayed
+  const old = await handshake(rotating, billing, trusted)
+  const ended = new Promise<void>((resolve) => old.once('close', () => resolve()))
   put('rotating.ca', newClientCa.certificate)
   await until(async () => (await failure(peer(rotating, billing, trusted))) !== 'no failure')
+  // An authority is taken out because it is not believed any more: what it signed has no connection either.
+  await ended
   end.abort()
   await Promise.all(load)
   assert.deepEqual([...statuses.keys()], [200])
@@ -274,29 +330,11 @@ async function toolServer(t: TestContext): Promise<string> {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
-      const { id, method } = JSON.parse(Buffer.concat(chunks).toString() || '{}') as {
-        id?: number
-        method?: string
-      }
-      const serial =
-        request.socket instanceof TLSSocket ? request.socket.getPeerCertificate().serialNumber : ''
-      const results: Record<string, object> = {
-        initialize: {
-          protocolVersion: '2025-11-25',
-          capabilities: { tools: {} },
-          serverInfo: { name: 'x', version: '1' },
-        },
-        'tools/list': { tools: [{ name: 'who', inputSchema: { type: 'object' } }] },
-        'tools/call': { content: [{ type: 'text', text: serial }] },
-      }
-      const result = results[method ?? '']
-      const answer = result === undefined ? { error: { code: -32601, message: 'no' } } : { result }
-      response.writeHead(id === undefined ? 202 : 200, {
-        'content-type': 'application/json',
-        // Each call by a handshake of its own.
-        connection: 'close',
-      })
-      response.end(id === undefined ? '' : JSON.stringify({ jsonrpc: '2.0', id, ...answer }))
+      const { socket } = request
+      const shownSerial = socket instanceof TLSSocket ? socket.getPeerCertificate().serialNumber : ''
+      const { status, json } = oneTool('who', shownSerial, Buffer.concat(chunks).toString())
+      // Each call by a handshake of its own.
+      response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(json)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -350,14 +388,19 @@ test('files that do not fit together leave the old ones in use, and are told', a
 test('a gate whose files cannot be read, or do not fit, does not start and says why', async () => {
   put('bad.key', (await serverLeaf(serverCa)).key)
   put('bad.pem', (await serverLeaf(serverCa)).certificate)
+  const fine = await serverLeaf(serverCa)
+  put('bad.one', fine.key + fine.certificate)
+  put('bad.ca', clientCa.certificate)
+  put('bad.crl', '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n')
   for (const [cert, says] of [
     ['../bad.pem', /key values mismatch/],
     ['../absent.pem', /ENOENT/],
+    ['../bad.one, clientCa: ../bad.ca, crl: ../bad.crl', /`listener\.tls\.crl`/],
   ] as const) {
     const starting = TestGate.start({
       folder: join(folder, 'bad'),
       servers: '{}',
-      more: `listener: { port: 0, tls: { key: ../bad.key, cert: ${cert} } }`,
+      more: `listener: { port: 0, tls: { key: ${cert.startsWith('../bad.one') ? '../bad.one' : '../bad.key'}, cert: ${cert} } }`,
     })
     await assert.rejects(starting, says)
   }

@@ -13,6 +13,7 @@ import {
 import { loadSigningKey } from '../packages/gateway/src/adapters/file/signing-key.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { TestGate } from './harness/gate.ts'
+import { oneTool } from './harness/one-tool.ts'
 
 const BEARER = 'canary-bearer-0a1b2c3d'
 const API_KEY = 'canary-api-key-4e5f6071'
@@ -32,20 +33,8 @@ class SpyServer {
       this.seen.push(`${request.method} ${request.url} ${request.rawHeaders.join(' ')} ${body}`)
       const shown = String(request.headers.authorization ?? request.headers['x-api-key'] ?? '')
       if (shown === '' || this.refused.has(shown)) return void response.writeHead(401).end()
-      const { id, method } = JSON.parse(body || '{}') as { id?: number; method?: string }
-      const results: Record<string, object> = {
-        initialize: {
-          protocolVersion: '2025-11-25',
-          capabilities: { tools: {} },
-          serverInfo: { name: 'spy', version: '1' },
-        },
-        'tools/list': { tools: [{ name: 'shown', inputSchema: { type: 'object' } }] },
-        'tools/call': { content: [{ type: 'text', text: shown }] },
-      }
-      const result = results[method ?? '']
-      const answer = result === undefined ? { error: { code: -32601, message: 'no' } } : { result }
-      response.writeHead(id === undefined ? 202 : 200, { 'content-type': 'application/json' })
-      response.end(id === undefined ? '' : JSON.stringify({ jsonrpc: '2.0', id, ...answer }))
+      const { status, json } = oneTool('shown', shown, body)
+      response.writeHead(status, { 'content-type': 'application/json' }).end(json)
     })
   })
 

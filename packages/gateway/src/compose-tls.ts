@@ -1,19 +1,28 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
-import { type SecureContextOptions, type TLSSocket, createSecureContext } from 'node:tls'
+import {
+  type DetailedPeerCertificate,
+  type SecureContextOptions,
+  type TLSSocket,
+  createSecureContext,
+} from 'node:tls'
 import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
 import type { ClientTls } from './adapters/upstream/index.ts'
 import type { JsonObject } from './call/json.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { inspectCertificate } from './net/certificate.ts'
+import { certificatesIn, inspectCertificate } from './net/certificate.ts'
 import { type TlsMaterial, tlsServerOptions } from './wire/tls.ts'
 
 /** Milliseconds between looks at the files. */
 const LOOK_MS = 500
 /** Longest life of a certificate that is not told as a fault, in days. Source: playbook Play 2 ("cert rotation <= 90 days"). */
 const MAX_LIFE_DAYS = 90
+
+/** Longest chain that is walked. */
+const MAX_CHAIN = 16
 
 /** TLS of the listener, with the files of now. */
 export interface ListenerTls {
@@ -33,7 +42,7 @@ export async function openTls(
 ): Promise<ListenerTls> {
   const paths = [files.key, files.cert, files.clientCa, files.crl].filter((path) => path !== undefined)
   const signs = await signsOf(paths)
-  const material = await read(files).catch((error: unknown) => {
+  let taken = await read(files).catch((error: unknown) => {
     throw new CommandFailed(problemOf(error), {
       fix: 'correct the files below `listener.tls`; `callgate certs init` and `callgate certs issue` make some',
     })
@@ -45,34 +54,31 @@ export async function openTls(
         problem: `the certificate lives ${days} days, at most ${MAX_LIFE_DAYS} are sane`,
       })
   }
-  sayLife(material.cert)
-  let serials = await revokedSerials(material.crl)
+  sayLife(taken.material.cert)
   let unwatch = (): void => undefined
   return {
-    material,
+    material: taken.material,
     watch(server) {
       if (!('setSecureContext' in server)) return
       const open = new Set<TLSSocket>()
-      // What an older list let in ends with all that goes on over it: requests, streams, tickets. Two authorities may give out one
-      // number; then a good certificate has to connect anew.
-      const sweep = (socket: TLSSocket): void => {
-        const serial = socket.getPeerX509Certificate()?.serialNumber.toLowerCase()
-        if (serial !== undefined && serials.has(serial)) socket.destroy()
+      /** What a handshake of now would refuse ends, with all that goes on over it: requests, standing streams. */
+      const sweep = (socket: TLSSocket, known: boolean): void => {
+        if (!isTrusted(socket, taken, known)) socket.destroy()
       }
       server.on('secureConnection', (socket: TLSSocket) => {
         open.add(socket)
         socket.once('close', () => open.delete(socket))
-        sweep(socket)
+        // Its handshake may have begun before the files changed. One that took up an older session shows no chain.
+        sweep(socket, false)
       })
       unwatch = watchFiles(paths, signs, LOOK_MS, async () => {
         try {
-          const next = await read(files)
-          // Handshakes from here on take the new files and no ticket of the old ones; what is open goes on.
-          server.setSecureContext(tlsServerOptions(next))
-          serials = await revokedSerials(next.crl)
-          for (const socket of open) sweep(socket)
+          taken = await read(files)
+          // Handshakes from here on take the new files and no ticket of the old ones; what they would take goes on.
+          server.setSecureContext(tlsServerOptions(taken.material))
+          for (const socket of open) sweep(socket, true)
           note('tls.loaded', {})
-          sayLife(next.cert)
+          sayLife(taken.material.cert)
         } catch (error) {
           note('tls.refused', { problem: problemOf(error) })
         }
@@ -82,8 +88,16 @@ export async function openTls(
   }
 }
 
+/** Files that fit together, and what they say of clients. */
+interface Taken {
+  readonly material: TlsMaterial
+  /** Fingerprints of the authorities of clients. */
+  readonly authorities: ReadonlySet<string>
+  readonly revoked: ReadonlySet<string>
+}
+
 /** @throws Error when a file is missing, or key and certificate do not belong together */
-async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promise<TlsMaterial> {
+async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promise<Taken> {
   const [key, cert, clientCa, crl] = await Promise.all([
     readFile(files.key),
     // A file with both is read once: between two reads it may change.
@@ -98,7 +112,29 @@ async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promi
   if (clientCa !== undefined) judge('listener.tls.clientCa', { ca: clientCa })
   if (crl !== undefined) judge('listener.tls.crl', { crl })
   createSecureContext(tlsServerOptions(material))
-  return material
+  const authorities = certificatesIn(clientCa?.toString('latin1') ?? '')
+  return {
+    material,
+    authorities: new Set(authorities.map((pem) => new X509Certificate(pem).fingerprint256)),
+    revoked: await revokedSerials(crl),
+  }
+}
+
+/**
+ * Whether the chain of a connection's client still ends in an authority of now and holds nothing that was revoked. Two authorities
+ * may give out one serial number; then a good certificate has to connect anew.
+ * @param whole whether a chain that is not known to its end is refused
+ */
+function isTrusted(socket: TLSSocket, { authorities, revoked }: Taken, whole: boolean): boolean {
+  let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  // Node gives an empty object where none was shown.
+  if (certificate.fingerprint256 === undefined) return true
+  for (let depth = 0; certificate !== undefined && depth < MAX_CHAIN; depth++) {
+    if (revoked.has(certificate.serialNumber.toLowerCase())) return false
+    if (authorities.has(certificate.fingerprint256)) return true
+    certificate = certificate.issuerCertificate === certificate ? undefined : certificate.issuerCertificate
+  }
+  return !whole
 }
 
 /** TLS towards the servers that have their own, with the files of now. */
@@ -172,7 +208,11 @@ const NONE: ReadonlySet<string> = new Set()
 async function revokedSerials(crl: Buffer | undefined): Promise<ReadonlySet<string>> {
   if (crl === undefined) return NONE
   const { revokedIn } = await import('./adapters/certs/revoked.ts')
-  return revokedIn(crl.toString('latin1'))
+  try {
+    return revokedIn(crl.toString('latin1'))
+  } catch (cause) {
+    throw new Error(`\`listener.tls.crl\`: ${problemOf(cause)}`, { cause })
+  }
 }
 
 function problemOf(error: unknown): string {

@@ -2,9 +2,7 @@ import { join } from 'node:path'
 import { type Duplex, duplexPair } from 'node:stream'
 import { createApprovals } from './adapters/file/approvals.ts'
 import { openKeyRing } from './adapters/file/key-ring.ts'
-import { EvidenceBusy } from './adapters/file/evidence-errors.ts'
-import { type SigningKey, loadSigningKey } from './adapters/file/signing-key.ts'
-import { createEvidenceLog } from './adapters/file/evidence-log.ts'
+import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
 import { openReplayGuard } from './adapters/file/replay-guard.ts'
@@ -17,8 +15,9 @@ import { newCallId } from './call/id.ts'
 import type { JsonObject } from './call/json.ts'
 import type { Principal } from './call/call.ts'
 import { Refusal, type Target } from './call/refusal.ts'
-import { CommandFailed } from './cli/output.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
+import { listen } from './compose-listener.ts'
+import { openLog } from './compose-log.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { endOfDay } from './config/check.ts'
@@ -47,7 +46,6 @@ import { createScopeStage, isInScope, isServerInScope } from './stages/scope/sco
 import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
-import type { EvidenceLog } from './ports/evidence-log.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
@@ -379,51 +377,4 @@ async function compose(
   }
 }
 
-/**
- * Opens the log of this process: the first one that no other process writes (ARCHITECTURE.md section 4).
- * @param most logs that are tried
- * @throws EvidenceBusy when others write them all, EvidenceCorrupt, or the disk's error
- */
-async function openLog(
-  { state, evidence }: GatewayConfig,
-  key: SigningKey,
-  most: number,
-): Promise<{ readonly log: EvidenceLog; readonly node: number; readonly directory: string }> {
-  for (let node = 0; ; node++) {
-    const directory = join(state, 'evidence', String(node))
-    const log = createEvidenceLog({ directory, key, ...evidence })
-    try {
-      await log.start()
-      return { log, node, directory }
-    } catch (error) {
-      if (!(error instanceof EvidenceBusy) || node + 1 >= most) throw error
-    }
-  }
-}
-
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
-/**
- * @returns the base URL of what listens
- * @throws CommandFailed naming the port when it is taken
- */
-function listen(server: ReturnType<typeof createListener>, host: string, port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new CommandFailed(`port \`${port}\` on \`${host}\` is taken by another program`, {
-              fix: 'stop that program, or choose a port with CALLGATE_PORT or `listener.port`',
-            })
-          : error,
-      )
-    })
-    server.listen(port, host, () => {
-      const address = server.address()
-      const taken = typeof address === 'object' && address !== null ? address.port : port
-      resolve(
-        `${'setSecureContext' in server ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
-      )
-    })
-  })
-}

@@ -8,7 +8,7 @@ export interface CertificateFacts {
   readonly serial: string
   /** The key may sign certificates (basic constraints). */
   readonly ca: boolean
-  /** Object identifiers of the extended key usage; empty: any use. */
+  /** Object identifiers of the extended key usage; empty: the key is for every use. */
   readonly usages: readonly string[]
   readonly uris: readonly string[]
   readonly dns: readonly string[]

@@ -23,7 +23,7 @@ import { createHostSessions, SESSION_HEADER, type HostSession } from './host-ses
 import { type Exchange, readBody } from './http-listener.ts'
 import { createMethods } from './methods.ts'
 import { Questions } from './questions.ts'
-import { acceptsJson, credentialsOf, one } from './request-headers.ts'
+import { acceptsJson, presentedBy, one } from './request-headers.ts'
 import { createStreams } from './streams.ts'
 import { createReplies, refusalOf, type RefusedTurn, type Turn } from './turn.ts'
 
@@ -93,7 +93,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
       endpoint,
       caller: {
         peer: exchange.peer,
-        ...credentialsOf(exchange, endpoint.resource),
+        ...presentedBy(exchange, endpoint.resource),
         endpoint,
         session: undefined,
       },

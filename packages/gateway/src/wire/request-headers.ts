@@ -4,14 +4,14 @@ import { TRACEPARENT } from '../mcp/era.ts'
 import { type Exchange, countOf } from './http-listener.ts'
 
 /** The access token of a request, with what came to show that it is the sender's. */
-export type Credentials = Pick<Caller, 'token' | 'scheme' | 'proof' | 'certificate'>
+export type Presented = Pick<Caller, 'token' | 'scheme' | 'proof' | 'certificate'>
 
 /**
  * Reads them. Two Authorization headers are none: no header may change who is authenticated (ARCHITECTURE.md section 5, rule 1),
  * and parsers differ in which of two they take. So are two proofs (RFC 9449 section 4.3, check 1).
  * @param url public URL of the endpoint, for the proof
  */
-export function credentialsOf({ request, certificate }: Exchange, url: string): Credentials {
+export function presentedBy({ request, certificate }: Exchange, url: string): Presented {
   const { authorization, dpop } = request.headers
   if (authorization === undefined)
     return { token: undefined, scheme: undefined, proof: undefined, certificate }

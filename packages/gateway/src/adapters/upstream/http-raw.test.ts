@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, type Socket, createServer } from 'node:net'
+import { type AddressInfo, type Server, type Socket, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type TestContext, test } from 'node:test'
 import { verifies } from '../../testing/verifies.ts'
@@ -43,6 +43,11 @@ async function serverOf(t: TestContext, serve: Serve) {
       }
     })
   })
+  return upstreamOf(t, server)
+}
+
+/** A legacy upstream `s` over a server written by hand; both end with the test. */
+async function upstreamOf(t: TestContext, server: Server) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -142,18 +147,7 @@ async function streaming(t: TestContext, say: (socket: Socket) => void) {
       }
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const upstream = createUpstream({
-    servers: {
-      s: { transport: 'http', era: 'legacy', network: ['127.0.0.0/8'], url: `http://127.0.0.1:${port}/mcp` },
-    },
-  })
-  t.after(async () => {
-    await upstream.close()
-    server.close()
-  })
+  const upstream = await upstreamOf(t, server)
   return { upstream, requests }
 }
 
@@ -202,18 +196,7 @@ test('an event id that no header can carry, or that is too long for one, is no p
       else json(socket, {}, '202 Accepted')
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const upstream = createUpstream({
-    servers: {
-      s: { transport: 'http', era: 'legacy', network: ['127.0.0.0/8'], url: `http://127.0.0.1:${port}/mcp` },
-    },
-  })
-  t.after(async () => {
-    await upstream.close()
-    server.close()
-  })
+  const upstream = await upstreamOf(t, server)
   const stop = new AbortController()
   const wish = {
     server: 's',
