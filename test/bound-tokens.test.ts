@@ -48,7 +48,7 @@ test('without a word in the configuration a bearer token is refused, and a bound
   assert.deepEqual([refused.status, refused.json()['code']], [401, 'CG_IDENTITY_UNBOUND'])
   assert.match(
     String(refused.headers['www-authenticate']),
-    /^DPoP error="invalid_token", error_description="[^"]+", resource_metadata="[^"]+", algs="ES256 EdDSA"$/,
+    /^DPoP error="invalid_token", error_description="[^"]+", resource_metadata="[^"]+", algs="ES256 EdDSA Ed25519 PS256 RS256"$/,
   )
   const token = bound()
   const call =
@@ -58,6 +58,19 @@ test('without a word in the configuration a bearer token is refused, and a bound
     assert.equal(answer.status, 200)
     assert.equal((answer.json() as { result: { isError?: boolean } }).result.isError ?? false, false)
   }
+})
+
+test('the metadata says that tokens must be bound, and by which algorithms they are proven', async () => {
+  verifies('play2.oauth-rs.metadata')
+  const { json } = await gate.http('GET', '/.well-known/oauth-protected-resource/mcp', {})
+  assert.equal(json()['dpop_bound_access_tokens_required'], true)
+  assert.deepEqual(json()['dpop_signing_alg_values_supported'], [
+    'ES256',
+    'EdDSA',
+    'Ed25519',
+    'PS256',
+    'RS256',
+  ])
 })
 
 test('a wrong proof is a 401 whose challenge names DPoP', async () => {

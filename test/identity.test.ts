@@ -145,6 +145,12 @@ test('a token in order is served, whatever the letter case of its scheme', async
   }
 })
 
+/** How tokens come, and by which keys they may be bound. */
+const METHODS = {
+  bearer_methods_supported: ['header'],
+  dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'],
+}
+
 test('the metadata of every endpoint names that endpoint, and its challenge leads there', async () => {
   verifies('play2.oauth-rs.metadata')
   for (const [document, path] of [
@@ -154,7 +160,7 @@ test('the metadata of every endpoint names that endpoint, and its challenge lead
   ] as const) {
     const answer = await gate.http('GET', `/.well-known/oauth-protected-resource${document}`, {})
     assert.equal(answer.status, 200)
-    assert.deepEqual(answer.json(), { resource: gate.url + path, bearer_methods_supported: ['header'] })
+    assert.deepEqual(answer.json(), { resource: gate.url + path, ...METHODS })
     const challenge = String((await ask({}, path)).headers['www-authenticate'])
     assert.equal(
       challenge,
@@ -175,7 +181,9 @@ test('the metadata names the issuers that hosts can be sent to', async () => {
   assert.deepEqual(answer.json(), {
     resource: 'https://gate.example/mcp',
     authorization_servers: ['https://login.example'],
-    bearer_methods_supported: ['header'],
+    ...METHODS,
+    // Without a word on replay tokens must be bound.
+    dpop_bound_access_tokens_required: true,
   })
 })
 

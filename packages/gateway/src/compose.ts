@@ -306,12 +306,18 @@ async function compose(
       learnPrompts: resolver.learnPrompts,
       promptOf: resolver.promptOf,
       publicUrl,
+      proofAlgorithms: config.identity.algorithms,
       maxRequestBytes: listener.maxRequestBytes,
       version,
       now,
       draining: () => draining,
     }),
     publicUrl,
+    binding: {
+      proofAlgorithms: config.identity.algorithms,
+      required: config.identity.replay === 'proof',
+      certificates: listener.tls?.clientCa !== undefined,
+    },
     // The dev issuer has no listener that a host could be sent to.
     issuers: config.identity.issuers.filter((issuer) => !issuer.dev).map((issuer) => issuer.issuer),
     ready: () => discovery.settled,

@@ -33,6 +33,8 @@ export interface EndpointOptions {
   readonly states: RequestStates
   /** Public base URL without a trailing slash: the root of audiences and metadata. */
   readonly publicUrl: string
+  /** Algorithms of DPoP proofs that are accepted. */
+  readonly proofAlgorithms: readonly string[]
   readonly maxRequestBytes: number
   readonly version: string
   readonly now: () => number
@@ -59,7 +61,12 @@ export function createMcpEndpoint(options: EndpointOptions) {
   const { gate, now, states } = options
   const scanOptions = hostScanOptions(options.maxRequestBytes)
   const serverInfo = { name: 'callgate', version: options.version }
-  const replies = createReplies({ publicUrl: options.publicUrl, serverInfo, dataOf })
+  const replies = createReplies({
+    publicUrl: options.publicUrl,
+    serverInfo,
+    proofAlgorithms: options.proofAlgorithms,
+    dataOf,
+  })
   const questions = new Questions()
   const sessions = createHostSessions(options.keys, now)
   const streams = createStreams(gate, replies, now)

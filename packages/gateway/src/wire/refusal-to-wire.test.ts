@@ -12,6 +12,7 @@ const context = (change: Partial<RefusedContext> = {}): RefusedContext => ({
   era: 'modern',
   evidence: '01ARZ3NDEKTSV4RRFFQ69G5FAV',
   resourceMetadata: 'https://gate.example/.well-known/oauth-protected-resource/mcp',
+  proofAlgorithms: ['ES256', 'EdDSA'],
   ...change,
 })
 const CODES = Object.keys(registry) as ReasonCode[]
@@ -106,6 +107,7 @@ test('a challenge names the scopes that are needed, and nothing that could end t
     era: 'modern',
     evidence: undefined,
     resourceMetadata: 'https://gate.example/x',
+    proofAlgorithms: [],
   })
   assert.ok(wire.shape === 'http')
   assert.equal(wire.status, 403)

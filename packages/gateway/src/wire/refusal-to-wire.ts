@@ -3,9 +3,6 @@ import type { ReasonCode } from '../call/reason-code.ts'
 import type { Refusal } from '../call/refusal.ts'
 import { registry } from '../errors/registry.ts'
 
-/** Algorithms of DPoP proofs that are told to hosts; each fits a key that browsers and runtimes make natively. */
-const PROOF_ALGORITHMS = 'ES256 EdDSA'
-
 /** Refusals of HTTP itself: no JSON-RPC message was read that an error could answer. */
 const BEFORE_MESSAGE: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'CG_WIRE_TOO_LARGE',
@@ -60,6 +57,8 @@ export interface RefusedContext {
   readonly later?: boolean
   /** URL of the protected-resource metadata of the endpoint (RFC 9728), for the challenge. */
   readonly resourceMetadata: string
+  /** Algorithms of DPoP proofs that are accepted, for the challenge. */
+  readonly proofAlgorithms: readonly string[]
   /** Extra members of the error's data that the protocol asks for, such as the supported versions. */
   readonly data?: JsonObject
 }
@@ -137,7 +136,7 @@ function challenge(refusal: Refusal, status: number, text: string, context: Refu
   // Servers name their prompts as they like: what is no scope token would end the header, or forge a member of it.
   const scopes = refusal.scopes?.filter((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))
   if (scopes !== undefined && scopes.length > 0) members.splice(1, 0, `scope="${scopes.join(' ')}"`)
-  if (dpop !== undefined) return `DPoP ${members.join(', ')}, algs="${PROOF_ALGORITHMS}"`
+  if (dpop !== undefined) return `DPoP ${members.join(', ')}, algs="${context.proofAlgorithms.join(' ')}"`
   return `Bearer ${members.join(', ')}`
 }
 

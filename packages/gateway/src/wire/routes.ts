@@ -7,10 +7,22 @@ import { refusalToWire } from './refusal-to-wire.ts'
 const JSON_TYPE = ['Content-Type', 'application/json']
 const METADATA = '/.well-known/oauth-protected-resource'
 
+/** What hosts are told of tokens that are bound to a key. */
+export interface Binding {
+  /** Algorithms of DPoP proofs that are accepted. */
+  readonly proofAlgorithms: readonly string[]
+  /** Whether bearer tokens are refused. */
+  readonly required: boolean
+  /** Whether the listener takes client certificates, to which a token may be bound instead. */
+  readonly certificates: boolean
+}
+
 export interface RouteOptions {
   readonly endpoint: ReturnType<typeof createMcpEndpoint>
   readonly publicUrl: string
   readonly issuers: readonly string[]
+  /** How tokens are bound to their holders. */
+  readonly binding: Binding
   /** Every server has listed its tools, or has failed to once. */
   readonly ready: () => boolean
   readonly count: (peer: string, code: ReasonCode) => void
@@ -55,10 +67,14 @@ export function createRoutes(options: RouteOptions) {
 
   /** Protected-resource metadata (RFC 9728), one document an endpoint. */
   function metadata(exchange: Exchange, resource: string): void {
+    const { proofAlgorithms, required, certificates } = options.binding
     const document = {
       resource,
       ...(options.issuers.length === 0 ? {} : { authorization_servers: options.issuers }),
       bearer_methods_supported: ['header'],
+      dpop_signing_alg_values_supported: proofAlgorithms,
+      ...(required && !certificates ? { dpop_bound_access_tokens_required: true } : {}),
+      ...(certificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     }
     send(exchange, 200, JSON_TYPE, Buffer.from(JSON.stringify(document)))
   }
@@ -69,6 +85,7 @@ export function createRoutes(options: RouteOptions) {
       method: undefined,
       era: undefined,
       evidence: undefined,
+      proofAlgorithms: options.binding.proofAlgorithms,
       resourceMetadata: `${options.publicUrl}${METADATA}/mcp`,
     })
     if (wire.shape !== 'http')

@@ -46,11 +46,13 @@ export interface RepliesOptions {
   /** Public base URL without a trailing slash. */
   readonly publicUrl: string
   readonly serverInfo: JsonObject
+  /** Algorithms of DPoP proofs that are accepted. */
+  readonly proofAlgorithms: readonly string[]
   /** Extra data of a refusal, such as the versions that are spoken. */
   readonly dataOf: (turn: RefusedTurn, refusal: Refusal) => JsonObject | undefined
 }
 
-export function createReplies({ publicUrl, serverInfo, dataOf }: RepliesOptions): Replies {
+export function createReplies({ publicUrl, serverInfo, proofAlgorithms, dataOf }: RepliesOptions): Replies {
   /** What every modern result of the gate itself says; lists are filtered a caller, so nobody may share them. */
   function modernFrame(method: string): JsonObject {
     const cached = method.endsWith('list') || method === 'server/discover'
@@ -77,6 +79,7 @@ export function createReplies({ publicUrl, serverInfo, dataOf }: RepliesOptions)
         era: spoken?.era,
         evidence,
         later: channel.place === 'later',
+        proofAlgorithms,
         resourceMetadata: `${publicUrl}/.well-known/oauth-protected-resource${endpoint.server === undefined ? '/mcp' : `/mcp/${endpoint.server}`}`,
         ...(data === undefined ? {} : { data }),
       }
