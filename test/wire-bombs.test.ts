@@ -9,7 +9,7 @@ import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Counts } from './harness/counts.ts'
 import { Fixture } from './harness/fixtures.ts'
 import { type HttpAnswer, TestGate } from './harness/gate.ts'
-import { type RawAnswer, RawConnection, requestText } from './harness/raw.ts'
+import { type RawAnswer, RawConnection, requestText, sendRaw } from './harness/raw.ts'
 
 const MIB = 1_048_576
 /** A body over the cap is known by the chunk that crosses it: one read of a socket, and the head of the request. */
@@ -309,7 +309,18 @@ test('connections over the cap are closed at once, and those under it are served
   open.write(requestText(gate.url, 'GET', '/healthz'))
   assert.equal((await open.answer()).status, 200)
   for (const connection of connections) connection.close()
+  assert.ok(await hasRoom(), 'connections that end make room for others')
 })
+
+/** Waits until the gate has seen that connections ended: half its cap of new ones are all served. */
+async function hasRoom(): Promise<boolean> {
+  const health = requestText(gate.url, 'GET', '/healthz')
+  for (const until = performance.now() + 5_000; performance.now() < until;) {
+    const answers = await Promise.all(Array.from({ length: 32 }, () => sendRaw(gate.url, health)))
+    if (answers.every(({ status }) => status === 200)) return true
+  }
+  return false
+}
 
 test('a connection that is owed more than 16 answers is closed, with or without a token; 16 are all given', async () => {
   const answers = (text: string): number => text.split('HTTP/1.1 ').length - 1
