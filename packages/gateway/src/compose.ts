@@ -19,6 +19,7 @@ import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
 import { listen } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
+import { openEgress } from './compose-egress.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
@@ -33,6 +34,7 @@ import { RefusalCounter } from './pipeline/refusal-counter.ts'
 import { createRunner } from './pipeline/runner.ts'
 import { createCatalogStage } from './stages/catalog/catalog.ts'
 import { createResolver } from './stages/catalog/resolver.ts'
+import { createEgressStage } from './stages/egress/egress.ts'
 import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
 import { createTaskIds } from './stages/forward/task-ids.ts'
@@ -235,6 +237,7 @@ async function compose(
       ),
       policy: createPolicy(policy),
       scope: createScopeStage(scopesOf),
+      egress: createEgressStage(openEgress(config, classifiers)),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
         upstream,

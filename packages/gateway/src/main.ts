@@ -46,6 +46,7 @@ const world: World = {
   },
   macKeys: async (state) =>
     (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
+  openResolver: async () => (await import('./adapters/dns/resolver.ts')).createDnsResolver(),
   async relay({ url, tokenFor, dial, signal }) {
     const { createGateClient } = await import('./adapters/gate/client.ts')
     const { relayStdio } = await import('./wire/stdio-relay.ts')

@@ -188,8 +188,13 @@ export interface ParsedCall extends ResolvedCall {
 /** Row 6. */
 export interface AuthorizedCall extends ParsedCall, Judgement {}
 
+/** Row 8: no URL in what the server gets leads where it must not. */
+export interface PinnedCall extends AuthorizedCall {
+  readonly egress: 'judged'
+}
+
 /** Row 10. INVARIANT: forward takes nothing less, so no path reaches an upstream without a durable intent. */
-export interface RecordedCall extends AuthorizedCall {
+export interface RecordedCall extends PinnedCall {
   readonly recorded: 'intent' | 'outcome-only'
 }
 

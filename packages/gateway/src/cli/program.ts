@@ -299,6 +299,26 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
       exit(await (await import('./certs.ts')).certsStatus(world, files, options)),
     )
 
+  program
+    .command('egress')
+    .description('where URLs in the arguments of tools may lead')
+    .command('check')
+    .description('say what the gate makes of URLs; exit 0 when all are allowed, 1 when not')
+    .argument('[urls...]', 'URLs, as they would stand in arguments')
+    .option(
+      '-c, --config <file>',
+      'callgate.yaml whose `egress` counts; default: an `egress` that says nothing',
+    )
+    .option('--server <id>', 'server whose tools would get them')
+    .option('--dns', 'look names up; default: judge them by their text alone')
+    .option('--resolve <file>', 'JSON file of names and addresses in place of the DNS')
+    .option('--jsonl', 'judge rows {"id","url"} of standard input, one answer a row')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate egress check https://example.com http://169.254.169.254')
+    .action(async (urls, options) =>
+      exit(await (await import('./egress.ts')).egressCheck(world, urls, options)),
+    )
+
   const evidence = program.command('evidence').description('the log of record')
   evidence
     .command('verify')

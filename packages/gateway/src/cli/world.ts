@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { JsonObject } from '../call/json.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
+import type { Resolver } from '../ports/resolver.ts'
 import type { Certificates } from './certs.ts'
 
 /** A gate that runs in this process. */
@@ -81,6 +82,8 @@ export interface World {
   readonly certificates: Certificates
   /** Keys of the keyed hashes in records, by tenant. */
   readonly macKeys: (stateDir: string) => Promise<(tenant: string) => Buffer>
+  /** The DNS of the system. */
+  readonly openResolver: () => Promise<Resolver>
   /** Relays stdio of this process to an endpoint of a gate until the host closes it. */
   readonly relay: (options: RelayTarget) => Promise<void>
 }

@@ -4,16 +4,29 @@ import type { ServerConfig } from './declaration.ts'
 
 type Entry = ServerConfig['tools'][string]
 
+/** What the operator says of a tool. */
+export interface Classified {
+  readonly class: ToolClass
+  readonly labels: readonly string[]
+  readonly scopes: readonly string[]
+  readonly urls: Entry['urls']
+}
+
 /**
- * The operator's class, labels and needed scopes of a tool by its bare name: an exact name wins over a glob, an earlier glob over a
+ * The operator's class, labels, needed scopes and kind of URLs of a tool by its bare name: an exact name wins over a glob, an earlier glob over a
  * later one. A tool that nothing names is of class write.
  */
 export function classifier(tools: Readonly<Record<string, Entry>>) {
   const globs = Object.entries(tools)
     .filter(([name]) => /[*?]/.test(name))
     .map(([glob, entry]) => ({ matches: globMatcher(glob), entry }))
-  return (tool: string): { class: ToolClass; labels: readonly string[]; scopes: readonly string[] } => {
+  return (tool: string): Classified => {
     const entry = Object.hasOwn(tools, tool) ? tools[tool] : globs.find((glob) => glob.matches(tool))?.entry
-    return { class: entry?.class ?? 'write', labels: entry?.labels ?? [], scopes: entry?.scopes ?? [] }
+    return {
+      class: entry?.class ?? 'write',
+      labels: entry?.labels ?? [],
+      scopes: entry?.scopes ?? [],
+      urls: entry?.urls ?? 'judged',
+    }
   }
 }

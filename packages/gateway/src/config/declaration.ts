@@ -12,6 +12,7 @@ import {
   word,
   grant,
 } from './forms.ts'
+import { egress, serverEgress, toolUrls } from './egress.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
 
@@ -126,6 +127,7 @@ const tool = z.strictObject({
     .max(16)
     .default([])
     .describe('Grants that a token must hold, all of them, to call the tool.'),
+  urls: toolUrls,
 })
 
 const serverEntry = z.strictObject({
@@ -212,6 +214,7 @@ const serverEntry = z.strictObject({
     .describe(
       'Who approves tools seen for the first time: a person, or nobody (first-use, refused by --strict).',
     ),
+  egress: serverEgress,
   timeoutMs: duration(60_000, 100, 3_600_000).describe('Milliseconds until a call without an answer ends.'),
   listTimeoutMs: duration(5_000, 100, 60_000).describe(
     'Milliseconds that a list of tools waits for this server; it then says that the server is unavailable, and the gate goes on trying.',
@@ -284,6 +287,11 @@ export const declaration = z.strictObject({
         .describe('Files with policy rules, in order. There is no policy by default.'),
     })
     .describe('What is allowed. Everything else is denied.'),
+  egress: egress
+    .prefault({})
+    .describe(
+      'Where URLs in the arguments of tools may lead. Private, link-local and metadata addresses never.',
+    ),
   evidence: z
     .strictObject({
       checkpointMs: duration(1000, 10, 1000).describe(

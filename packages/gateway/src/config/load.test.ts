@@ -94,6 +94,7 @@ test('the least configuration is the strictest one', () => {
     },
     servers: {},
     policy: { files: [join(folder, 'policy.yaml')] },
+    egress: { mode: 'enforce', schemes: ['http', 'https'], ports: [], allow: [], deny: [], resolve: true },
     evidence: { checkpointMs: 1000, checkpointRecords: 1000 },
     secrets: { ttlS: 300 },
     state: '/somewhere/state',
@@ -125,8 +126,8 @@ servers:
       shared: false,
       roots: [join(folder, 'data')],
       tools: {
-        'read_*': { class: 'read', labels: ['files'], scopes: [] },
-        move: { class: 'write', labels: [], scopes: [] },
+        'read_*': { class: 'read', labels: ['files'], scopes: [], urls: 'judged' },
+        move: { class: 'write', labels: [], scopes: [], urls: 'judged' },
       },
     },
     remote: {

@@ -449,6 +449,39 @@ export const registry = {
     sees: both,
   },
 
+  // Row 8: egress.
+  CG_EGRESS_PRIVATE: {
+    status: 403,
+    rpc: -31450,
+    publicText:
+      'a URL in the arguments leads to an address that tools may not reach; use a public one, or tell the user',
+    fix: 'nothing to configure: private, link-local and metadata addresses are never reached through URLs in arguments (OWASP API7:2023). If the tool only stores or sends the text, say so by `urls: content` at `servers.X.tools`',
+    sees: both,
+  },
+  CG_EGRESS_UNREADABLE: {
+    status: 403,
+    rpc: -31451,
+    publicText:
+      'the arguments hold a URL that cannot be read for certain, or more than 64 of them; write each plainly, or send fewer',
+    fix: 'two programs may read such a URL as two places, so none of them is judged safe; if the tool only stores or sends the text, say so by `urls: content` at `servers.X.tools`',
+    sees: both,
+  },
+  CG_EGRESS_DENIED: {
+    status: 403,
+    rpc: -31452,
+    publicText: 'a URL in the arguments leads where this tool may not go; do not retry it, tell the user',
+    fix: 'change `egress` or `servers.X.egress` (schemes, ports, allow, deny) when the place is wanted; `callgate egress check URL` says what the rules make of it',
+    sees: both,
+  },
+  CG_EGRESS_UNRESOLVED: {
+    status: 403,
+    rpc: -31453,
+    publicText:
+      'a name in a URL of the arguments does not resolve; check how it is spelt, or try again later',
+    fix: 'see whether the DNS servers of the gate answer (`egress.resolvers`); where names cannot be resolved at all, `egress.resolve: false` judges them by their text alone',
+    sees: both,
+  },
+
   // Row 10: record.
   CG_EVIDENCE_UNAVAILABLE: {
     status: 503,

@@ -27,6 +27,9 @@ const URL_MEMBERS = new Set(
 const SPECIAL = /^(?:https?|wss?|ftp):/i
 const ABSOLUTE = /^[a-z][a-z0-9+.-]{0,31}:[/\\]{2}/i
 
+/** A URL whose colon is percent-encoded, however often. */
+const ENCODED = /^[\s\0]{0,64}[a-z][a-z0-9+.-]{0,31}%(?:25){0,64}3a/i
+
 /**
  * Finds every URL in JSON of any depth: texts that are a URL, URLs inside text, hosts under members that name one
  * (`url`, `host`, `endpoint`, ...), and `//host`. Member names are not searched. Costs one pass over the text.
@@ -53,6 +56,11 @@ class Search {
 
   #text(text: string, member: string): void {
     if (text === '') return
+    // A tool may decode what was encoded whole: `http%3A%2F%2F169.254.169.254`, or that once more.
+    if (ENCODED.test(text)) {
+      const decoded = percentDecoded(text)
+      if (decoded !== undefined) return this.walk(decoded, member)
+    }
     // Most texts are neither: without a colon or a slash only the member's name can make a host of them.
     if (!/[:/\\]/.test(text)) {
       if (text.length <= MAX_URL_LENGTH && !/\s/.test(text)) this.#host(text, member)
@@ -69,7 +77,8 @@ class Search {
         : ''
     const broken = /\s/.test(whole)
     if (SPECIAL.test(whole) || ABSOLUTE.test(whole)) {
-      this.#judge(whole, !broken)
+      // Prose may begin with one; a member that holds a URL holds nothing else, and some programs drop the blanks.
+      this.#judge(whole, !broken || namesUrl(member))
       if (whole === text && !broken) return
     } else if (/^[/\\]{2}[^\s/\\]/.test(whole) && !broken) this.#judge(`http:${whole}`, false)
     else if (whole !== '' && !broken && !whole.includes('://')) this.#host(whole, member)
@@ -100,18 +109,18 @@ class Search {
   }
 
   #host(text: string, member: string): void {
-    const last = lastWord(member)
-    const isHost = HOST_MEMBERS.has(last)
-    if (!isHost && !URL_MEMBERS.has(last)) return
+    if (!namesUrl(member)) return
+    const isHost = HOST_MEMBERS.has(lastWord(member))
     if (text.startsWith('/') || text.startsWith('?') || text.startsWith('#')) return
     const facts = judgeBareHost(text)
-    if (facts === undefined) {
+    const [first] = facts
+    if (first === undefined) {
       // Only an unreadable host is suspicious; `link: "a title"` is not a URL at all.
       if (isHost && !/[\s@]/.test(text)) this.fault ??= 'unreadable'
       return
     }
     // `link: "overview"` is no host; a dotted name, an address in any base and localhost are.
-    if (isHost || /[.:]/.test(facts.hostname) || facts.hostname === 'localhost') this.#add(text, [facts])
+    if (isHost || /[.:]/.test(first.hostname) || first.hostname === 'localhost') this.#add(text, facts)
   }
 
   #judge(raw: string, mustParse: boolean): void {
@@ -129,6 +138,11 @@ class Search {
   }
 }
 
+function namesUrl(member: string): boolean {
+  const last = lastWord(member)
+  return HOST_MEMBERS.has(last) || URL_MEMBERS.has(last)
+}
+
 /** `callbackUrl`, `callback_url`, `baseURL` -> `url`. */
 function lastWord(member: string): string {
   const words = member
@@ -136,6 +150,15 @@ function lastWord(member: string): string {
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')
     .split(/[^A-Za-z0-9]+/)
   return (words.at(-1) ?? '').toLowerCase()
+}
+
+/** Percent signs that were encoded several times are taken for one level, so that a text costs one pass. */
+function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll(/%(?:25)+(?=[0-9a-f]{2})/gi, '%'))
+  } catch {
+    return undefined // no program decodes it
+  }
 }
 
 function isLetter(code: number): boolean {

@@ -20,7 +20,7 @@ export interface UrlFacts {
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, wss: 443, ftp: 21 }
 
 /** Hosts of a platform that gives names to strangers (github.io) are domains of their own; the host is parsed already. */
-const DOMAIN_OPTIONS = {
+export const DOMAIN_OPTIONS = {
   allowPrivateDomains: true,
   extractHostname: false,
   validateHostname: false,
@@ -29,7 +29,8 @@ const DOMAIN_OPTIONS = {
 
 /**
  * Facts of one URL as a WHATWG parser reads it, and of every other host that another reader could find in it:
- * `http://a.example\@127.0.0.1/` is a.example to a browser and 127.0.0.1 to RFC 3986. Both are judged.
+ * `http://a.example\@127.0.0.1/` is a.example to a browser and 127.0.0.1 to RFC 3986; `http://0127.0.0.1/` is 87.0.0.1 to who
+ * reads a leading zero as octal and 127.0.0.1 to who does not. All are judged.
  * @param raw absolute URL with a scheme, as written in the arguments
  * @returns an empty list when no parser accepts it: the caller must not treat that as harmless
  */
@@ -38,16 +39,18 @@ export function judgeUrl(raw: string): readonly UrlFacts[] {
   if (url === null) return []
   const hostname = normalizeHost(url.hostname) ?? stripHost(url.hostname)
   const first = factsOf(url.href, url.protocol.slice(0, -1), url.port, hostname)
-  const other = rfc3986Host(raw)
-  if (other === undefined || other === hostname) return [first]
-  return [first, factsOf(url.href, first.scheme, '', other)]
+  const others = new Set([rfc3986Host(raw), decimalHost(raw)])
+  others.delete(undefined)
+  others.delete(hostname)
+  if (others.size === 0) return [first]
+  return [first, ...[...others].map((other) => factsOf(url.href, first.scheme, '', other ?? ''))]
 }
 
 /**
- * Facts of an argument that names only a host, with or without a port and path.
- * @returns undefined when it cannot be a host
+ * Facts of an argument that names only a host, with or without a port and path, in every reading.
+ * @returns an empty list when it cannot be a host
  */
-export function judgeBareHost(raw: string): UrlFacts | undefined {
+export function judgeBareHost(raw: string): readonly UrlFacts[] {
   // An IPv6 address without brackets is what a member named `host` usually holds.
   const bracketed = raw.includes('::') || raw.split(':').length > 3 ? `[${raw}]` : raw
   const url =
@@ -55,8 +58,12 @@ export function judgeBareHost(raw: string): UrlFacts | undefined {
     URL.parse(`http://${raw}`) ??
     // A port that no parser reads does not make the host before it harmless.
     URL.parse(`http://${raw.slice(0, Math.max(raw.indexOf(':'), 0))}`)
-  if (url === null) return undefined
-  return factsOf(url.href.slice('http:'.length), '', url.port, stripHost(url.hostname))
+  if (url === null) return []
+  const href = url.href.slice('http:'.length)
+  const other = decimalHost(raw)
+  return [stripHost(url.hostname), ...(other === undefined ? [] : [other])].map((host, i) =>
+    factsOf(href, '', i === 0 ? url.port : '', host),
+  )
 }
 
 function factsOf(href: string, scheme: string, port: string, hostname: string): UrlFacts {
@@ -74,11 +81,28 @@ function factsOf(href: string, scheme: string, port: string, hostname: string): 
   }
 }
 
-/** Host by RFC 3986 section 3.2: between `//` and the next `/`, `?` or `#`, after the last `@`. */
+/** Host by RFC 3986 section 3.2, between `//` and the next `/`, `?` or `#`, where WHATWG sees another slash in a backslash. */
 function rfc3986Host(raw: string): string | undefined {
   const start = raw.indexOf('//')
   if (start === -1 || !raw.includes('\\')) return undefined
-  const authority = /^[^/?#]{0,512}/.exec(raw.slice(start + 2))?.[0] ?? ''
-  const host = authority.slice(authority.lastIndexOf('@') + 1).replace(/:\d{0,5}$/, '')
+  const host = hostOf(/^[^/?#]{0,512}/.exec(raw.slice(start + 2))?.[0] ?? '')
   return host.includes('\\') ? undefined : normalizeHost(host)
+}
+
+/** Dotted address with leading zeros, read as decimal (inet_pton of some systems; CVE-2021-29921, CVE-2021-28918). */
+function decimalHost(raw: string): string | undefined {
+  if (!/0\d/.test(raw)) return undefined
+  const [authority = ''] = raw
+    .replace(/^[a-z][a-z0-9+.-]{0,31}:(?=[/\\\d])/i, '')
+    .replace(/^[/\\]+/, '')
+    .split(/[/\\?#]/, 1)
+  const host = hostOf(authority)
+  if (!/^\d{1,8}(?:\.\d{1,8}){3}$/.test(host) || !/(?:^|\.)0\d/.test(host)) return undefined
+  const parts = host.split('.').map(Number)
+  return parts.every((part) => part < 256) ? parts.join('.') : undefined
+}
+
+/** An authority without user and port. */
+function hostOf(authority: string): string {
+  return authority.slice(authority.lastIndexOf('@') + 1).replace(/:\d{0,5}$/, '')
 }

@@ -3,6 +3,7 @@ import type {
   AuthorizedCall,
   IdentifiedCall,
   ParsedCall,
+  PinnedCall,
   ReceivedCall,
   RecordedCall,
   ResolvedCall,
@@ -17,7 +18,8 @@ export interface CallStages {
   readonly schema: Stage<ResolvedCall, ParsedCall>
   readonly policy: Stage<ParsedCall, AuthorizedCall>
   readonly scope: Stage<AuthorizedCall, AuthorizedCall>
-  readonly record: Stage<AuthorizedCall, RecordedCall>
+  readonly egress: Stage<AuthorizedCall, PinnedCall>
+  readonly record: Stage<PinnedCall, RecordedCall>
   readonly forward: Stage<RecordedCall, AnsweredCall>
 }
 
@@ -31,6 +33,7 @@ export function callStages(stages: CallStages): readonly AnyStage[] {
     .add(stages.schema) // arguments that fit, before rules read them
     .add(stages.policy) // default deny
     .add(stages.scope) // what the token is for, told only to whom policy would allow it
+    .add(stages.egress) // where its URLs lead: names are resolved for those alone whom policy allows
     .add(stages.record) // a durable intent, before any side effect
     .add(stages.forward) // takes nothing less than a recorded call
   return pipeline.stages

@@ -1,5 +1,5 @@
 import type { EvidenceRecord } from '@callgate/evidence'
-import type { AuthorizedCall, IdentifiedCall, ReceivedCall, ResolvedCall } from '../call/call.ts'
+import type { AuthorizedCall, PinnedCall, IdentifiedCall, ReceivedCall, ResolvedCall } from '../call/call.ts'
 import type { HostLink } from '../call/input.ts'
 import type { Json, JsonObject } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
@@ -82,6 +82,10 @@ export function authorizedCall(change: Partial<AuthorizedCall> = {}): Authorized
     policy: 'p'.repeat(64),
     ...change,
   }
+}
+
+export function pinnedCall(change: Partial<PinnedCall> = {}): PinnedCall {
+  return { ...authorizedCall(change), egress: 'judged', ...change }
 }
 
 /** A log in memory whose health and failures the test sets. */

@@ -1,4 +1,4 @@
-import type { AuthorizedCall, RecordedCall } from '../../call/call.ts'
+import type { AuthorizedCall, PinnedCall, RecordedCall } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import type { EvidenceHealth, EvidenceLog } from '../../ports/evidence-log.ts'
@@ -31,7 +31,7 @@ export function createRecordIntent(log: EvidenceLog, records: Records, now: () =
 export function createRecordStage(
   log: EvidenceLog,
   recordIntent: RecordIntent,
-): Stage<AuthorizedCall, RecordedCall> {
+): Stage<PinnedCall, RecordedCall> {
   return {
     name: 'record',
     budgetMs: 2_000,
