@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
+import { createPrivateKey, sign } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openDevIssuer } from '../packages/gateway/src/adapters/keys/dev-issuer.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Fixture, textTool } from './harness/fixtures.ts'
 import { type HttpAnswer, TestGate } from './harness/gate.ts'
+import { modern } from './harness/modern.ts'
 import { requestText, sendRaw } from './harness/raw.ts'
 
 const fixture = new Fixture([textTool('echo')])
@@ -221,6 +226,67 @@ test('where the configuration says `once`, a token opens one call', async () => 
     answers.map(({ status }) => status),
     [200, 401],
   )
+})
+
+/** A token of the dev issuer's own key with the id of another one, as a thief of the issuer's, or a broken issuer, would make. */
+function twin(of: TestGate, token: string, change: object): string {
+  const [header = '', payload = ''] = token.split('.')
+  const jwk = JSON.parse(readFileSync(join(of.state, 'keys', 'dev-issuer.jwk'), 'utf8')) as object
+  const claims = { ...(JSON.parse(Buffer.from(payload, 'base64url').toString()) as object), ...change }
+  const signed = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
+  const key = createPrivateKey({ key: { ...jwk }, format: 'jwk' })
+  return `${signed}.${sign(null, Buffer.from(signed), key).toString('base64url')}`
+}
+
+test('a token used from another session is 401, revoked for both, durably, and what it keeps open ends', async () => {
+  verifies('play2.jti-replay')
+  const folder = mkdtempSync(join(tmpdir(), 'callgate-revoked-'))
+  const options = { servers: fixture.yaml('fix'), folder, more: 'listener: { port: 0 }' }
+  const first = await TestGate.start(options)
+  const status = async (token: string, of: TestGate) => (await ask(bearer(token), '/mcp', of)).status
+  let second: TestGate | undefined
+  try {
+    const own = first.mint({ sid: 'a' })
+    const other = first.mint({ sid: 'a' })
+    const stolen = twin(first, own, { sid: 'b' })
+    assert.equal(await status(own, first), 200)
+    let ended = false
+    const stream = modern(
+      first,
+      'subscriptions/listen',
+      { notifications: { toolsListChanged: true } },
+      { token: own },
+    )
+    const stays = modern(
+      first,
+      'subscriptions/listen',
+      { notifications: { toolsListChanged: true } },
+      { token: other },
+    )
+    void stream.then(() => (ended = true))
+    let otherEnded = false
+    stays.then(() => (otherEnded = true)).catch(() => (otherEnded = true))
+    await sleep(300)
+    assert.equal(ended, false)
+    assert.equal(await status(stolen, first), 401)
+    await stream
+    assert.equal(otherEnded, false)
+    assert.deepEqual([await status(own, first), await status(stolen, first)], [401, 401])
+    assert.equal(await status(other, first), 200)
+    const events = (await first.records()).filter(
+      ({ record }) => record.kind === 'gate' && record.event === 'identity.replayed',
+    )
+    assert.equal(events.length, 1)
+    const { port } = new URL(first.url)
+    await first.stop('SIGKILL')
+    second = await TestGate.start({ ...options, more: `listener: { port: ${port} }` })
+    assert.deepEqual([await status(own, second), await status(stolen, second)], [401, 401])
+    assert.equal(await status(other, second), 200)
+  } finally {
+    await first.stop()
+    await second?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('two Authorization headers are none, whichever of them is good', async () => {

@@ -158,8 +158,10 @@ async function compose(
       certificates: config.identity.certificates,
       clients: config.identity.clients,
       purposes: config.identity.purposes,
-      onReplayed: ({ actor, tenant, token }, what) =>
-        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`),
+      onReplayed: ({ actor, tenant, token }, what) => {
+        if (what === 'token') listeners.endToken(token.jtiHash)
+        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`)
+      },
       clockSkewS: config.identity.clockSkewS,
       maxTokenLifeS: config.identity.maxTokenLifeS,
       missesPerS: config.identity.missesPerPeer.perSecond,

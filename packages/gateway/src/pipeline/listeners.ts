@@ -123,9 +123,19 @@ export class Listeners {
     }
   }
 
+  /** Ends the streams that a token keeps open: it was revoked. */
+  endToken(jtiHash: string): void {
+    this.#endAll(({ principal }) => principal.token.jtiHash === jtiHash)
+  }
+
   /** Ends every stream, for the shutdown. */
   close(): void {
-    for (const stream of [...this.#streams.values()].flat()) if (this.#end(stream)) stream.stop()
+    this.#endAll(() => true)
+  }
+
+  #endAll(ends: (listener: Listener) => boolean): void {
+    for (const stream of [...this.#streams.values()].flat())
+      if (ends(stream.listener) && this.#end(stream)) stream.stop()
   }
 
   /** Forgets a stream and what is heard for it; false: it was forgotten before. */

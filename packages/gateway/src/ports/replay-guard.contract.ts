@@ -36,9 +36,9 @@ export function replayGuardContract(name: string, make: (t: TestContext) => Prom
   test(`${name}: of 100 claims at once one is first`, async (t) => {
     const { guard } = await make(t)
     const claims = Array.from({ length: 100 }, (_, i) => guard.claim('jti', END, `binding-${i}`))
-    assert.deepEqual(tally(await Promise.all(claims)), { first: 1, same: 0, replay: 99 })
+    assert.deepEqual(tally(await Promise.all(claims)), { first: 1, same: 0, replay: 99, revoked: 0 })
     const others = Array.from({ length: 100 }, (_, i) => guard.claim(`jti-${i}`, END, 'binding'))
-    assert.deepEqual(tally(await Promise.all(others)), { first: 100, same: 0, replay: 0 })
+    assert.deepEqual(tally(await Promise.all(others)), { first: 100, same: 0, replay: 0, revoked: 0 })
   })
 
   test(`${name}: claims survive a restart`, async (t) => {
@@ -50,6 +50,32 @@ export function replayGuardContract(name: string, make: (t: TestContext) => Prom
     assert.equal(await again.claim('jti-3', END, 'session-a'), 'first')
     const third = await bench.restart()
     assert.equal(await third.claim('jti-3', END, 'session-b'), 'replay')
+  })
+
+  test(`${name}: a revoked id is nobody's, also after a restart and if it was never claimed; others stay`, async (t) => {
+    const bench = await make(t)
+    await bench.guard.claim('jti-1', END, 'session-a')
+    await bench.guard.claim('jti-2', END, 'session-a')
+    await bench.guard.revoke('jti-1', END)
+    await bench.guard.revoke('jti-3', END)
+    for (const guard of [bench.guard, await bench.restart(), await bench.restart()]) {
+      assert.equal(await guard.claim('jti-1', END, 'session-a'), 'revoked')
+      assert.equal(await guard.claim('jti-1', END, 'session-b'), 'revoked')
+      assert.equal(await guard.claim('jti-3', END, 'session-a'), 'revoked')
+      assert.equal(await guard.claim('jti-2', END, 'session-a'), 'same')
+    }
+    await assert.rejects(bench.guard.claim('jti-4', END, '!'), TypeError)
+  })
+
+  test(`${name}: a revocation that the store cannot take down rejects, and holds in this process`, async (t) => {
+    const bench = await make(t)
+    await bench.guard.claim('jti', END, 'session-a')
+    bench.breakStore()
+    await assert.rejects(bench.guard.revoke('jti', END))
+    bench.mendStore()
+    assert.equal(await bench.guard.claim('jti', END, 'session-a'), 'revoked')
+    await bench.guard.revoke('jti', END)
+    assert.equal(await (await bench.restart()).claim('jti', END, 'session-a'), 'revoked')
   })
 
   test(`${name}: a claim is held to its end and forgotten later`, async (t) => {
@@ -82,7 +108,7 @@ export function replayGuardContract(name: string, make: (t: TestContext) => Prom
 }
 
 function tally(claims: readonly Claim[]): Record<Claim, number> {
-  const counts = { first: 0, same: 0, replay: 0 }
+  const counts = { first: 0, same: 0, replay: 0, revoked: 0 }
   for (const claim of claims) counts[claim]++
   return counts
 }

@@ -24,9 +24,13 @@ export interface RunningReplayGuard extends ReplayGuard {
 }
 
 interface Entry extends JournalEntry {
+  binding: string
   /** Settles when the claim is durable; undefined once it is. */
   durable: Promise<void> | undefined
 }
+
+/** Stands for a binding that no token has: nobody holds the claim any more. */
+const REVOKED = '!'
 
 /** Width of one bucket of ends, in seconds. */
 const BUCKET_S = 16
@@ -59,7 +63,7 @@ class FileReplayGuard implements RunningReplayGuard {
   readonly #maxDead: number
   readonly #disk: JournalDisk
   #file: JournalFile | undefined
-  #queue: { entry: Entry; done: () => void; failed: (cause: unknown) => void }[] = []
+  #queue: { entry: Entry; done: () => void; failed: (cause: Error) => void; undo: () => void }[] = []
   #writing: Promise<void> | undefined
   /** Lines in the journal that no live entry needs. */
   #dead = 0
@@ -83,27 +87,53 @@ class FileReplayGuard implements RunningReplayGuard {
     const text = await this.#disk.read(this.#path)
     const horizon = this.#now() / 1_000 - this.#graceS
     for (const entry of readJournal(text)) {
-      // The first claim wins here as it did then: a second line of one id can only come from a write that failed.
-      if (entry.exp > horizon && !this.#entries.has(entry.jti)) this.#hold({ ...entry, durable: undefined })
+      if (entry.exp <= horizon) continue
+      const known = this.#entries.get(entry.jti)
+      // The first claim wins here as it did then: a second line of one id comes from a write that failed, or from a revocation.
+      if (known === undefined) this.#hold({ ...entry, durable: undefined })
+      else if (entry.binding === REVOKED) known.binding = REVOKED
     }
     await this.#rewrite()
   }
 
   // INVARIANT: between the look and the hold nothing is awaited, so of any number of claims at once one is first.
   async claim(jti: string, exp: number, binding: string): Promise<Claim> {
-    if (this.#closed) throw new Error('replay guard is closed')
-    if (!/^\S{1,128}$/.test(jti) || !/^\S{1,128}$/.test(binding) || !Number.isSafeInteger(exp) || exp < 0) {
-      throw new TypeError(
-        'claim takes an id and a binding of 1 to 128 characters without spaces and whole seconds',
-      )
-    }
+    this.#check(jti, exp, binding)
+    if (binding === REVOKED) throw new TypeError(`\`${REVOKED}\` is no binding`)
     this.#sweep()
     const known = this.#entries.get(jti)
     if (known !== undefined) {
       // The winner may still be on its way to the disk: before that nobody knows that it won.
       if (known.durable !== undefined) await known.durable
+      if (known.binding === REVOKED) return 'revoked'
       return known.binding === binding ? 'same' : 'replay'
     }
+    const entry = this.#newEntry(jti, exp, binding)
+    entry.durable = this.#written(entry, () => this.#entries.delete(jti))
+    await entry.durable
+    return 'first'
+  }
+
+  async revoke(jti: string, exp: number): Promise<void> {
+    this.#check(jti, exp, REVOKED)
+    // Whatever the disk says: nobody gets it any more in this process.
+    const entry = this.#entries.get(jti) ?? this.#newEntry(jti, exp, REVOKED)
+    entry.binding = REVOKED
+    this.#dead++
+    await this.#written(entry, () => undefined)
+  }
+
+  #check(jti: string, exp: number, binding: string): void {
+    if (this.#closed) throw new Error('replay guard is closed')
+    if (/^\S{1,128}$/.test(jti) && /^\S{1,128}$/.test(binding) && Number.isSafeInteger(exp) && exp >= 0)
+      return
+    throw new TypeError(
+      'a claim has an id and a binding of 1 to 128 characters without spaces and whole seconds',
+    )
+  }
+
+  /** @throws Error when there is no room */
+  #newEntry(jti: string, exp: number, binding: string): Entry {
     if (this.#entries.size >= this.#maxEntries) this.#forget(this.#now() / 1_000)
     if (this.#entries.size >= this.#maxEntries) {
       throw new Error(
@@ -112,10 +142,14 @@ class FileReplayGuard implements RunningReplayGuard {
     }
     const entry: Entry = { jti, exp, binding, durable: undefined }
     this.#hold(entry)
-    entry.durable = new Promise((done, failed) => this.#queue.push({ entry, done, failed }))
+    return entry
+  }
+
+  /** Resolves when the entry stands in the journal as it is now. @param undo what a failed write takes back */
+  #written(entry: Entry, undo: () => void): Promise<void> {
+    const written = new Promise<void>((done, failed) => this.#queue.push({ entry, done, failed, undo }))
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
-    await entry.durable
-    return 'first'
+    return written
   }
 
   async close(): Promise<void> {
@@ -144,8 +178,10 @@ class FileReplayGuard implements RunningReplayGuard {
         // After a failed fsync nobody knows what the file holds: it is written anew before the next claim is answered.
         await this.#file?.close().catch(() => undefined)
         this.#file = undefined
-        for (const { entry, failed } of batch) {
-          this.#entries.delete(entry.jti)
+        for (const { entry, failed, undo } of batch) {
+          entry.durable = undefined
+          // A revocation stays in force, and the next one to claim it is refused.
+          if (entry.binding !== REVOKED) undo()
           failed(new Error('replay journal could not be written', { cause }))
         }
       }

@@ -310,8 +310,40 @@ test('replay session: a jti serves the session of its claims and no other; the s
   assert.deepEqual([second.session.id, second.session.calls], [first.session.id, 2])
   await ask(token({ jti, sid: 'a', scope: 'other' }))
   await refuses(ask(token({ jti, sid: 'b' })), 'CG_IDENTITY_REPLAYED', /in another session/)
-  await refuses(ask(token({ jti, sid: 'a', sub: 'mallory' })), 'CG_IDENTITY_REPLAYED', /in another session/)
   await ask(token({ jti: 'own', sid: 'b' }))
+})
+
+test('a token used by two sessions is revoked for both, at once and also where it was verified before', async () => {
+  verifies('play2.jti-replay')
+  for (const thief of [{ sid: 'b' }, { sid: 'a', sub: 'mallory' }]) {
+    const { ask, replay } = bench({ replay: 'session' })
+    const text = token({ jti: 'shared', sid: 'a' })
+    const other = token({ jti: 'other', sid: 'a' })
+    await ask(text)
+    await ask(other)
+    await refuses(
+      ask(token({ jti: 'shared', ...thief })),
+      'CG_IDENTITY_REPLAYED',
+      /in another session.+is revoked/,
+    )
+    await refuses(ask(text), 'CG_IDENTITY_REPLAYED', /was revoked when two sessions/)
+    await ask(other)
+    const asked = replay.asked
+    await refuses(ask(text), 'CG_IDENTITY_REPLAYED', /was revoked when two sessions/)
+    assert.equal(replay.asked, asked + 1)
+  }
+})
+
+test('a revocation that the store cannot take down refuses, and the token is refused from then on', async () => {
+  const { ask, replay } = bench({ replay: 'session' })
+  const text = token({ jti: 'shared', sid: 'a' })
+  await ask(text)
+  await ask(token({ jti: 'shared', sid: 'a', scope: 'other' }))
+  const thief = ask(token({ jti: 'shared', sid: 'b' }))
+  replay.down = true
+  await refuses(thief, 'CG_IDENTITY_REPLAY_STORE', /did not answer/)
+  replay.down = false
+  await refuses(ask(text), 'CG_IDENTITY_REPLAYED', /revoked/)
 })
 
 test('a token with once: true opens one call in session mode, one with once: false many', async () => {

@@ -70,7 +70,10 @@ export interface IdentityOptions extends Registered {
   readonly replay?: 'proof' | 'once' | 'session'
   /** Who client certificates are that come without a token; default none: a token is needed. */
   readonly certificates?: readonly CertificateRule[]
-  /** Told of a token or proof that was used before, by its hash in records. */
+  /**
+   * Told of a token or proof that was used before, by its hash in records. A token that was bound to one session is worth nothing from
+   * then on, so whatever it keeps open ends.
+   */
   readonly onReplayed?: (principal: Principal, what: 'token' | 'proof') => void
   /** Seconds, 0 to 60. Default 30. */
   readonly clockSkewS?: number
@@ -321,26 +324,44 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     const { principal, claims } = token
     const { jtiHash } = principal.token
     // Until the last moment at which checkTimes would still pass it.
-    const outcome = await claimOf(jtiHash, Math.ceil(claims.exp + skewS), binding, 'token')
+    const exp = Math.ceil(claims.exp + skewS)
+    const outcome = await claimOf(jtiHash, exp, binding, 'token')
     if (outcome === 'first' || (outcome === 'same' && !once)) {
       token.claimed = !once
       return
     }
+    if (outcome === 'revoked') {
+      throw new Refusal('CG_IDENTITY_REPLAYED', {
+        internal: `token ${jtiHash} was revoked when two sessions had used it`,
+      })
+    }
     options.onReplayed?.(principal, 'token')
+    // A token that opened its one call has nothing left to take. Of two sessions with one id nobody knows which is the thief's. A
+    // proof revokes nothing: who can overhear one could then end the session that it belongs to.
+    if (!once) await revoke(jtiHash, exp)
     throw new Refusal('CG_IDENTITY_REPLAYED', {
       internal: once
         ? `token ${jtiHash} was used before and opens one call only; mint a new one for each call`
-        : `token ${jtiHash} was used before in another session than ${binding}`,
+        : `token ${jtiHash} was used before in another session than ${binding}, and is revoked`,
     })
   }
 
+  async function revoke(jtiHash: string, exp: number): Promise<void> {
+    cache.revoke(jtiHash)
+    await deps.replay.revoke(jtiHash, exp).catch(storeFailed('token', jtiHash))
+  }
+
   function claimOf(id: string, exp: number, binding: string, what: 'token' | 'proof'): Promise<Claim> {
-    return deps.replay.claim(id, exp, binding).catch((cause: unknown) => {
+    return deps.replay.claim(id, exp, binding).catch(storeFailed(what, id))
+  }
+
+  function storeFailed(what: 'token' | 'proof', id: string) {
+    return (cause: unknown): never => {
       throw new Refusal('CG_IDENTITY_REPLAY_STORE', {
         internal: `replay store did not answer for ${what} ${id} (${cause instanceof Error ? cause.message : 'no reason given'})`,
         cause,
       })
-    })
+    }
   }
 
   function enter(

@@ -61,6 +61,12 @@ export class TokenCache {
     this.#entries.delete(key)
   }
 
+  /** Forgets every token with this id. Looks at all of them: a revocation is rare, and never a stranger's to cause. */
+  revoke(jtiHash: string): void {
+    for (const [key, entry] of this.#entries)
+      if (entry.principal.token.jtiHash === jtiHash) this.#entries.delete(key)
+  }
+
   get size(): number {
     return this.#entries.size
   }

@@ -86,10 +86,17 @@ export class TestReplay implements ReplayGuard {
   asked = 0
   down = false
   readonly #bindings = new Map<string, string>()
+  readonly #revoked = new Set<string>()
+
+  revoke(jti: string): Promise<void> {
+    this.#revoked.add(jti)
+    return this.down ? Promise.reject(new Error('ENOSPC: no space left on device')) : Promise.resolve()
+  }
 
   claim(jti: string, _exp: number, binding: string): Promise<Claim> {
     this.asked++
     if (this.down) return Promise.reject(new Error('ENOSPC: no space left on device'))
+    if (this.#revoked.has(jti)) return Promise.resolve('revoked')
     const known = this.#bindings.get(jti)
     if (known === undefined) this.#bindings.set(jti, binding)
     return Promise.resolve(known === undefined ? 'first' : known === binding ? 'same' : 'replay')
