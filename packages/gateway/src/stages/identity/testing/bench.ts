@@ -63,6 +63,8 @@ export class TestKeys implements KeySource {
   keys = new Map<string, VerificationKey>([[KEY.kid, KEY]])
   asked = 0
   down = false
+  /** Whether revocations are taken down. */
+  full = false
   #generation = 0
 
   key(issuer: string, kid: string): VerificationKey | undefined {
@@ -90,7 +92,7 @@ export class TestReplay implements ReplayGuard {
 
   revoke(jti: string): Promise<void> {
     this.#revoked.add(jti)
-    return this.down ? Promise.reject(new Error('ENOSPC: no space left on device')) : Promise.resolve()
+    return this.full ? Promise.reject(new Error('ENOSPC: no space left on device')) : Promise.resolve()
   }
 
   claim(jti: string, _exp: number, binding: string): Promise<Claim> {
