@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { X509Certificate, hash } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { DpopKey, type ProofClaims } from './harness/dpop.ts'
 import { Fixture } from './harness/fixtures.ts'
-import { type HttpAnswer, TestGate } from './harness/gate.ts'
+import { BIN, type HttpAnswer, TestGate } from './harness/gate.ts'
+import { makeCa, makeCertificate } from './harness/pki.ts'
 import { requestText, sendRaw } from './harness/raw.ts'
 
 /** Replays that are tried: CALLGATE_PROOF_REPLAYS sets more. */
@@ -97,6 +100,41 @@ test('a stolen token opens nothing: as Bearer, without a proof, with another key
   assert.equal((await send(token)).status, 200)
   const server = `${gate.url}/mcp/fix`
   assert.equal((await post(key.headers(server, token), LIST, '/mcp/fix')).status, 200)
+})
+
+test('`callgate token mint` binds a token to a key or a certificate and says what it is for; what it cannot bind is refused', async () => {
+  const mint = (...args: string[]) =>
+    spawnSync(process.execPath, [BIN, 'token', 'mint', '--config', gate.config, '--json', ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, CALLGATE_STATE: gate.state },
+    })
+  const tokenOf = (minted: ReturnType<typeof mint>): string => {
+    assert.equal(minted.status, 0, minted.stderr)
+    return (JSON.parse(minted.stdout) as { token: string }).token
+  }
+  const claims = (token: string) =>
+    JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>
+  const details = '[{"type":"mcp_tool_call","locations":["fix"],"actions":["tools/call:fix.echo"]}]'
+  const token = tokenOf(mint('--jkt', key.jkt, '--details', details))
+  assert.equal((await send(token)).status, 200)
+  assert.equal((await post({ authorization: `Bearer ${token}` })).status, 401)
+  assert.deepEqual(claims(token)['authorization_details'], JSON.parse(details))
+  const { pem } = makeCertificate({ issuer: makeCa() })
+  const cert = join(folder, 'client.pem')
+  writeFileSync(cert, pem)
+  const thumbprint = hash('sha256', new X509Certificate(pem).raw, 'base64url')
+  assert.deepEqual(claims(tokenOf(mint('--certificate', cert)))['cnf'], { 'x5t#S256': thumbprint })
+  for (const [args, status, said] of [
+    [['--jkt', 'short'], 2, /--jkt is no thumbprint/],
+    [['--jkt', key.jkt, '--certificate', cert], 2, /two things; give one/],
+    [['--certificate', gate.config], 1, /cannot be read as a certificate\nfix: /],
+    [['--details', '{'], 2, /--details is not JSON\nfix: /],
+    [['--details', '{}'], 2, /--details is no list/],
+  ] as const) {
+    const refused = mint(...args)
+    assert.deepEqual([refused.status, refused.stdout], [status, ''])
+    assert.match(refused.stderr, said)
+  }
 })
 
 test('two DPoP headers are none, whichever of them is good', async () => {

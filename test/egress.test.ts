@@ -10,7 +10,7 @@ import { corpusRows } from '../packages/gateway/src/testing/corpora.ts'
 import { type DnsAnswer, DnsServer } from '../packages/gateway/src/testing/dns-server.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Fixture } from './harness/fixtures.ts'
-import { ROOT, TestGate } from './harness/gate.ts'
+import { BIN, TestGate } from './harness/gate.ts'
 
 const NAMES: Readonly<Record<string, DnsAnswer>> = {
   'public.example': ['93.184.215.14', '2606:2800::1'],
@@ -177,11 +177,11 @@ test('1,000 names that change their mind lead no socket of the gate to the secon
 
 test('`callgate egress check` judges URLs and rows as the gate does', () => {
   const run = (args: readonly string[], input = '') => {
-    const { status, stdout, stderr } = spawnSync(
-      process.execPath,
-      [join(ROOT, 'packages/gateway/bin/callgate.mjs'), 'egress', 'check', ...args],
-      { input, encoding: 'utf8', env: { ...process.env, CALLGATE_STATE: gate.state } },
-    )
+    const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, 'egress', 'check', ...args], {
+      input,
+      encoding: 'utf8',
+      env: { ...process.env, CALLGATE_STATE: gate.state },
+    })
     return { status, stdout, stderr }
   }
   assert.equal(run(['https://example.com']).status, 0)

@@ -11,7 +11,8 @@ import { type StoredRecord, readRecords, verifyLog } from '@callgate/evidence'
 import { openDevIssuer } from '../../packages/gateway/src/adapters/keys/dev-issuer.ts'
 import { readFileSync } from 'node:fs'
 
-const BIN = fileURLToPath(new URL('../../packages/gateway/bin/callgate.mjs', import.meta.url))
+/** The command line. */
+export const BIN = fileURLToPath(new URL('../../packages/gateway/bin/callgate.mjs', import.meta.url))
 
 /** The checkout. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))

@@ -48,6 +48,8 @@ export interface DevMint {
     lifetimeS: number
     once?: boolean
     sid?: string
+    details?: readonly object[]
+    confirmation?: { readonly jkt: string } | { readonly 'x5t#S256': string }
   }): { token: string; expiresAt: string }
 }
 

@@ -63,8 +63,6 @@ export class TestKeys implements KeySource {
   keys = new Map<string, VerificationKey>([[KEY.kid, KEY]])
   asked = 0
   down = false
-  /** Whether revocations are taken down. */
-  full = false
   #generation = 0
 
   key(issuer: string, kid: string): VerificationKey | undefined {
@@ -87,6 +85,8 @@ export class TestKeys implements KeySource {
 export class TestReplay implements ReplayGuard {
   asked = 0
   down = false
+  /** Whether no revocation is taken down. */
+  full = false
   readonly #bindings = new Map<string, string>()
   readonly #revoked = new Set<string>()
 
