@@ -66,6 +66,11 @@ export const plays = {
     behaviour:
       'certificates are reloaded without dropping a call, and one that lives longer than 90 days is refused under strict',
   },
+  'play2.rotation.expiry': {
+    source: 'playbook Play 2: "cert rotation ≤ 90 days"',
+    behaviour:
+      'the end of each certificate and revocation list that TLS uses is a metric, and is told 30, 14, 7, 3 and 1 days before and when it has come',
+  },
   'play2.jwt-claims': {
     source:
       'playbook Play 2: "JWT with aud, iss, sub, exp ≤ 10m, nbf, jti replay defense"; RFC 7519, RFC 8725',

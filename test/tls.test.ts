@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { X509Certificate, hash } from 'node:crypto'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -320,6 +320,50 @@ test('certificates of server, clients and authority change under load, and no ca
   await Promise.all(load)
   assert.deepEqual([...statuses.keys()], [200])
   assert.ok((statuses.get(200) ?? 0) > 20, String(statuses.get(200)))
+})
+
+test('a certificate near its end is told once and stands in the metric; the one that replaces it is not told', async (t) => {
+  verifies('play2.rotation.expiry')
+  const ending = await leaf(serverCa, {
+    name: 'gate',
+    kind: 'server',
+    ips: ['127.0.0.1'],
+    notBefore: Date.now() - 84 * DAY,
+    notAfter: Date.now() + 6.5 * DAY,
+  })
+  const own = await start('ending', ', clientCa: ../ending.ca', '', t)
+  await own.stop()
+  const told = async (of: TestGate): Promise<unknown[]> =>
+    (await of.records())
+      .map(({ record }) => record)
+      .filter((record) => record.kind === 'gate' && /^tls\.expir/.test(record.event))
+      .map((record) => record.kind === 'gate' && record.detail)
+  assert.deepEqual(await told(own), [])
+  put('ending.key', ending.key)
+  put('ending.pem', ending.certificate)
+  const again = await TestGate.start(
+    {
+      folder: join(folder, 'ending'),
+      servers: fixture.yaml('fix'),
+      more: 'listener: { port: 0, tls: { key: ../ending.key, cert: ../ending.pem, clientCa: ../ending.ca } }',
+    },
+    t,
+  )
+  const { validToDate } = new X509Certificate(ending.certificate)
+  const expected = [
+    { days: 6, name: 'CN=gate', notAfter: validToDate.toISOString(), use: 'listener.tls.cert' },
+  ]
+  assert.deepEqual(await told(again), expected)
+  const metric = (): string => readFileSync(join(again.state, 'metrics.prom'), 'utf8')
+  const name = 'callgate_certificate_expiry_timestamp_seconds{use="listener.tls.cert",name="CN=gate"}'
+  assert.ok(metric().includes(`${name} ${validToDate.getTime() / 1_000}\n`), metric())
+  assert.match(metric(), /use="listener\.tls\.clientCa",name="CN=clients"/)
+  const fresh = await serverLeaf(serverCa)
+  put('ending.key', fresh.key)
+  put('ending.pem', fresh.certificate)
+  const next = new X509Certificate(fresh.certificate).validToDate.getTime() / 1_000
+  await until(async () => metric().includes(`${name} ${next}\n`))
+  assert.deepEqual(await told(again), expected)
 })
 
 /** A tool server that takes nobody without a certificate of the client authority, and says whose it was. */

@@ -14,6 +14,8 @@ import type { JsonObject } from './call/json.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { certificatesIn, inspectCertificate } from './net/certificate.ts'
+import type { ExpiryWatch } from './compose-expiry.ts'
+import type { Ending } from './telemetry/certificate-expiry.ts'
 import { type TlsMaterial, tlsServerOptions } from './wire/tls.ts'
 
 /** Milliseconds between looks at the files. */
@@ -39,6 +41,7 @@ export interface ListenerTls {
 export async function openTls(
   files: NonNullable<GatewayConfig['listener']['tls']>,
   note: (event: string, detail: JsonObject) => void,
+  { expiry, look }: Pick<ExpiryWatch, 'expiry' | 'look'>,
 ): Promise<ListenerTls> {
   const paths = [files.key, files.cert, files.clientCa, files.crl].filter((path) => path !== undefined)
   const signs = await signsOf(paths)
@@ -47,14 +50,18 @@ export async function openTls(
       fix: 'correct the files below `listener.tls`; `callgate certs init` and `callgate certs issue` make some',
     })
   })
-  const sayLife = (cert: Buffer): void => {
+  const sayLives = ({ material, lists }: Taken): void => {
+    const { cert, clientCa } = material
+    expiry.hold('listener.tls.cert', endingsOf(cert))
+    expiry.hold('listener.tls.clientCa', endingsOf(clientCa))
+    expiry.hold('listener.tls.crl', lists)
     const days = inspectCertificate(cert, Date.now()).lifetimeDays
     if (days > MAX_LIFE_DAYS)
       note('tls.lifetime', {
         problem: `the certificate lives ${days} days, at most ${MAX_LIFE_DAYS} are sane`,
       })
   }
-  sayLife(taken.material.cert)
+  sayLives(taken)
   let unwatch = (): void => undefined
   return {
     material: taken.material,
@@ -78,7 +85,8 @@ export async function openTls(
           server.setSecureContext(tlsServerOptions(taken.material))
           for (const socket of open) sweep(socket, true)
           note('tls.loaded', {})
-          sayLife(taken.material.cert)
+          sayLives(taken)
+          look()
         } catch (error) {
           note('tls.refused', { problem: problemOf(error) })
         }
@@ -94,6 +102,8 @@ interface Taken {
   /** Fingerprints of the authorities of clients. */
   readonly authorities: ReadonlySet<string>
   readonly revoked: ReadonlySet<string>
+  /** Revocation lists, each with the time at which the next one is due. */
+  readonly lists: readonly Omit<Ending, 'use'>[]
 }
 
 /** @throws Error when a file is missing, or key and certificate do not belong together */
@@ -116,7 +126,7 @@ async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promi
   return {
     material,
     authorities: new Set(authorities.map((pem) => new X509Certificate(pem).fingerprint256)),
-    revoked: await revokedSerials(crl),
+    ...(await revocations(crl)),
   }
 }
 
@@ -150,6 +160,7 @@ export interface ServerTls {
 export async function openServerTls(
   servers: GatewayConfig['servers'],
   note: (event: string, detail: JsonObject) => void,
+  { expiry, look }: Pick<ExpiryWatch, 'expiry' | 'look'>,
 ): Promise<ServerTls> {
   const current = new Map<string, ClientTls>()
   const watches: (() => void)[] = []
@@ -168,6 +179,8 @@ export async function openServerTls(
       const own = certFile !== undefined && keyFile !== undefined ? { cert: certFile, key: keyFile } : {}
       judge(`servers.${id}.tls.cert`, own)
       current.set(id, { ...(caFile === undefined ? {} : { ca: caFile }), ...own })
+      expiry.hold(`servers.${id}.tls.ca`, endingsOf(caFile))
+      expiry.hold(`servers.${id}.tls.cert`, endingsOf(own.cert))
     }
     const signs = await signsOf(paths)
     await take().catch((error: unknown) => {
@@ -176,7 +189,10 @@ export async function openServerTls(
     watches.push(
       watchFiles(paths, signs, LOOK_MS, () =>
         take().then(
-          () => note('tls.loaded', { server: id }),
+          () => {
+            note('tls.loaded', { server: id })
+            look()
+          },
           (error: unknown) => note('tls.refused', { server: id, problem: problemOf(error) }),
         ),
       ),
@@ -202,14 +218,26 @@ function judge(names: string, part: SecureContextOptions): void {
   }
 }
 
-const NONE: ReadonlySet<string> = new Set()
+/** The certificates of a PEM file, each with its life. */
+function endingsOf(pem: Buffer | undefined): Omit<Ending, 'use'>[] {
+  return certificatesIn(pem?.toString('latin1') ?? '').map((certificate) => {
+    const { subject, notBefore, notAfter } = inspectCertificate(certificate, Date.now())
+    return { name: subject, notBefore, notAfter }
+  })
+}
 
 /** The library that reads revocation lists is loaded where there is one. */
-async function revokedSerials(crl: Buffer | undefined): Promise<ReadonlySet<string>> {
-  if (crl === undefined) return NONE
+async function revocations(crl: Buffer | undefined): Promise<Pick<Taken, 'revoked' | 'lists'>> {
+  if (crl === undefined) return { revoked: new Set(), lists: [] }
   const { revokedIn } = await import('./adapters/certs/revoked.ts')
   try {
-    return revokedIn(crl.toString('latin1'))
+    const { serials, lists } = revokedIn(crl.toString('latin1'))
+    return {
+      revoked: serials,
+      lists: lists.flatMap(({ issuer, thisUpdate, nextUpdate }) =>
+        nextUpdate === undefined ? [] : [{ name: issuer, notBefore: thisUpdate, notAfter: nextUpdate }],
+      ),
+    }
   } catch (cause) {
     throw new Error(`\`listener.tls.crl\`: ${problemOf(cause)}`, { cause })
   }

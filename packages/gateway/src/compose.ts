@@ -20,6 +20,7 @@ import { listen } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
 import { openEgress } from './compose-egress.ts'
+import { openExpiryWatch } from './compose-expiry.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
@@ -169,7 +170,12 @@ async function compose(
     },
   )
 
-  const serverTls = await openServerTls(config.servers, note)
+  const ends = openExpiryWatch(
+    join(state, node === 0 ? 'metrics.prom' : `metrics-${node}.prom`),
+    note,
+    sayOnce,
+  )
+  const serverTls = await openServerTls(config.servers, note, ends)
   const own = await openOwnCredentials(config, sayOnce)
   const upstream = createUpstream({ servers: upstreamServers(config, serverTls), version, ...own.options })
   const states = createRequestStates(keyRing, now)
@@ -289,7 +295,7 @@ async function compose(
   const hosts = new Set<string>(listener.allowedHosts)
   // A gate without a port is reached inside this process alone.
   const tls =
-    enclosed === undefined && listener.tls !== undefined ? await openTls(listener.tls, note) : undefined
+    enclosed === undefined && listener.tls !== undefined ? await openTls(listener.tls, note, ends) : undefined
   const server = createListener(
     { ...listener, tls: tls?.material, hosts, origins: new Set(listener.allowedOrigins) },
     {
@@ -350,6 +356,7 @@ async function compose(
       })
       .catch((error: unknown) => sayOnce('approval.failed', String(error)))
   }, LOOK_MS).unref()
+  ends.look()
   const settled = discovery.start()
 
   return {
@@ -364,6 +371,7 @@ async function compose(
     async close() {
       draining = true
       clearInterval(takeApprovals)
+      ends.close()
       unwatch()
       tls?.close()
       serverTls.close()
