@@ -43,6 +43,11 @@ export const operations = {
     deferred: KPI,
   },
 
+  'ops.doctor': {
+    source: 'ARCHITECTURE.md section 6; playbook Hardening checklist: "secrets in KMS, none in env"',
+    behaviour:
+      '`callgate doctor` looks at all that the gate needs, names each thing that is wrong with its fix, and each server that reads secrets from its environment',
+  },
   'ir.kill-tested': {
     source: 'playbook IR checklist: "Kill switch tested (read-only, quarantine, egress block)"',
     behaviour: 'a drill proves each switch',

@@ -336,7 +336,7 @@ test('a certificate near its end is told once and stands in the metric; the one 
   const told = async (of: TestGate): Promise<unknown[]> =>
     (await of.records())
       .map(({ record }) => record)
-      .filter((record) => record.kind === 'gate' && /^tls\.expir/.test(record.event))
+      .filter((record) => record.kind === 'gate' && record.event.startsWith('tls.expir'))
       .map((record) => record.kind === 'gate' && record.detail)
   assert.deepEqual(await told(own), [])
   put('ending.key', ending.key)

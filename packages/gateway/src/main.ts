@@ -17,6 +17,8 @@ const manifest: { version: string } = JSON.parse(
 )
 const { version } = manifest
 
+const examination = () => import('./adapters/examine/index.ts')
+
 /** What commands may use of rooms that they must not know; each is loaded when it is used. */
 const world: World = {
   env: process.env,
@@ -43,9 +45,22 @@ const world: World = {
     open: async (folder) =>
       (await import('./adapters/certs/authority.ts')).openLocalAuthority(folder, Date.now),
     inspect: async (pem, path) => (await import('./adapters/certs/rows.ts')).rowsOf(pem, path, Date.now()),
+    nextUpdates: async (pem) =>
+      (await import('./adapters/certs/revoked.ts'))
+        .revokedIn(pem)
+        .lists.flatMap(({ issuer, nextUpdate }) =>
+          nextUpdate === undefined ? [] : [{ issuer, nextUpdate }],
+        ),
   },
   macKeys: async (state) =>
     (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
+  examine: {
+    secret: async (config, text) => (await examination()).examineSecret(config, text),
+    keys: async (jwks) => (await examination()).examineKeys(jwks),
+    server: async (id, server) => (await examination()).examineServer(id, server),
+    resolver: async (servers) => (await examination()).examineResolver(servers),
+    health: async (url, isTls) => (await examination()).examineHealth(url, isTls),
+  },
   openResolver: async () => (await import('./adapters/dns/resolver.ts')).createDnsResolver(),
   async relay({ url, tokenFor, dial, signal }) {
     const { createGateClient } = await import('./adapters/gate/client.ts')

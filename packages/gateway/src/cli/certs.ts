@@ -35,6 +35,8 @@ export interface Certificates {
   }>
   /** The certificates of a PEM file of whatever origin. @throws Error when it holds none */
   readonly inspect: (pem: string, path: string) => Promise<readonly CertificateFacts[]>
+  /** When the next of each revocation list of a PEM text is due. @throws Error for a list that cannot be read */
+  readonly nextUpdates: (pem: string) => Promise<readonly { issuer: string; nextUpdate: number }[]>
 }
 
 /** The part of the world that these commands use. */

@@ -68,6 +68,15 @@ export function createProgram(world: World, version: string): Command {
     .addHelpText('after', '\nExample: callgate check --config callgate.yaml --strict')
     .action(async (options) => exit(await (await import('./check.ts')).check(world, options)))
 
+  program
+    .command('doctor')
+    .description('look at everything that the gate needs; exit 0 when nothing is wrong, 1 when something is')
+    .option(...CONFIG)
+    .option('--offline', 'connect to nothing, and read no secrets')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate doctor --offline')
+    .action(async (options) => exit(await (await import('./doctor.ts')).doctor(world, options)))
+
   const policy = program.command('policy').description('check, test and try policy')
   policy
     .command('check')

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { JsonObject } from '../call/json.ts'
-import type { GatewayConfig } from '../config/declaration.ts'
+import type { GatewayConfig, ServerConfig } from '../config/declaration.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { Certificates } from './certs.ts'
@@ -84,6 +84,19 @@ export interface World {
   readonly certificates: Certificates
   /** Keys of the keyed hashes in records, by tenant. */
   readonly macKeys: (stateDir: string) => Promise<(tenant: string) => Buffer>
+  /** Looks of `callgate doctor` beyond this process; what is wrong is a text, and none of them throws. */
+  readonly examine: {
+    readonly secret: (config: GatewayConfig, reference: string) => Promise<string | undefined>
+    readonly keys: (
+      jwks: string,
+    ) => Promise<{ algorithms: readonly (readonly string[])[]; date: Date | undefined } | string>
+    readonly server: (
+      id: string,
+      server: Extract<ServerConfig, { transport: 'http' }>,
+    ) => Promise<{ date: Date | undefined } | string>
+    readonly resolver: (servers: readonly string[] | undefined) => Promise<string | undefined>
+    readonly health: (url: string, isTls: boolean) => Promise<string | undefined>
+  }
   /** The DNS of the system. */
   readonly openResolver: () => Promise<Resolver>
   /** Relays stdio of this process to an endpoint of a gate until the host closes it. */
