@@ -66,6 +66,11 @@ export const plays = {
     behaviour:
       'certificates are reloaded without dropping a call, and one that lives longer than 90 days is refused under strict',
   },
+  'play2.message-integrity': {
+    source: 'RFC 9421, RFC 9530; NSA CSI on MCP (message signing where no mTLS is possible)',
+    behaviour:
+      'a signed request is served once and for a minute; one changed byte of what means something, or the same request again, is refused',
+  },
   'play2.rotation.expiry': {
     source: 'playbook Play 2: "cert rotation ≤ 90 days"',
     behaviour:

@@ -1,4 +1,5 @@
 import { type KeyObject, generateKeyPairSync, hash, randomUUID, sign } from 'node:crypto'
+import { type SignableMessage, signMessage } from '../../packages/gateway/src/net/message-signature.ts'
 
 /** What a proof says; undefined takes a member out. */
 export type ProofClaims = Readonly<Record<string, unknown>>
@@ -33,6 +34,11 @@ export class DpopKey {
     const signed = `${encode({ typ: 'dpop+jwt', alg: 'ES256', jwk: this.jwk, ...header })}.${encode(payload)}`
     const signature = sign('sha256', Buffer.from(signed), { key: this.#key, dsaEncoding: 'ieee-p1363' })
     return `${signed}.${signature.toString('base64url')}`
+  }
+
+  /** Names and values in turn of a signature over a request (RFC 9421), to send beside its headers. */
+  signature(message: SignableMessage, nowS = Date.now() / 1_000, nonce?: string): readonly string[] {
+    return signMessage(message, this.#key, this.jkt, nowS, nonce)
   }
 
   /** Headers of one request with a token that is bound to this key. */

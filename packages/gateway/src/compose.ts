@@ -156,6 +156,7 @@ async function compose(
       algorithms: config.identity.algorithms,
       actors: config.identity.actors,
       replay: config.identity.replay,
+      messageSignatures: config.identity.messageSignatures,
       certificates: config.identity.certificates,
       clients: config.identity.clients,
       purposes: config.identity.purposes,

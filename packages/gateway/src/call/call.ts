@@ -35,6 +35,8 @@ export interface Caller {
   readonly scheme?: 'Bearer' | 'DPoP' | undefined
   /** Proof of possession that came with the token; one object for one HTTP request. Undefined: none. */
   readonly proof?: Proof | undefined
+  /** Whether the request carries a message signature (RFC 9421). */
+  readonly signed?: boolean | undefined
   /** What TLS proved of the other side; undefined: it showed no certificate. */
   readonly certificate?: PeerCertificate | undefined
   readonly endpoint: Endpoint
@@ -49,6 +51,9 @@ export interface Proof {
   readonly httpMethod: string
   /** Public URL of the endpoint, without query and fragment. */
   readonly url: string
+  /** Headers of the request as they came, names and values in turn, and its body; undefined: it has none. */
+  readonly headers: readonly string[]
+  readonly body: Uint8Array | undefined
 }
 
 /** A client certificate whose chain TLS has verified. */

@@ -127,6 +127,12 @@ export const identity = z.strictObject({
     .describe(
       'Whether DPoP proofs must carry a nonce of the gate, so that none can be made in advance (RFC 9449 section 9). Costs a host one more round trip every five minutes.',
     ),
+  messageSignatures: z
+    .enum(['off', 'required'])
+    .default('off')
+    .describe(
+      'Whether each request that comes under no client certificate must be signed by the key of its token (RFC 9421), so that a proxy on the way can change nothing of it. A signature that is there must hold either way.',
+    ),
   purposes: z
     .array(word('a word in lower case', /^[a-z][a-z0-9_-]{0,63}$/))
     .max(256)

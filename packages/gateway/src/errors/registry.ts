@@ -336,6 +336,21 @@ export const registry = {
     fix: 'nothing: hosts that speak DPoP repeat the request by themselves (RFC 9449 section 9)',
     sees: both,
   },
+  CG_IDENTITY_UNSIGNED: {
+    status: 401,
+    rpc: -31122,
+    publicText:
+      'the request is not signed; sign it by the key of the token, over what the Accept-Signature header of this answer names (RFC 9421)',
+    fix: 'connect by `callgate connect URL`, which signs, or by a client certificate; `identity.messageSignatures: off` asks for none',
+    sees: both,
+  },
+  CG_IDENTITY_MESSAGE: {
+    status: 401,
+    rpc: -31123,
+    publicText: 'the signature of the request does not hold; sign each request anew, as it is sent',
+    fix: 'the record says what is wrong with it: something on the way changed the request, or the host signs other parts than those it must (RFC 9421)',
+    sees: both,
+  },
   CG_IDENTITY_CERTIFICATE: {
     status: 401,
     rpc: -31119,

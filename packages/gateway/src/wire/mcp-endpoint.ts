@@ -98,12 +98,7 @@ export function createMcpEndpoint(options: EndpointOptions) {
     const opening = {
       channel,
       endpoint,
-      caller: {
-        peer: exchange.peer,
-        ...presentedBy(exchange, endpoint.resource),
-        endpoint,
-        session: undefined,
-      },
+      caller: callerOf(exchange, endpoint, undefined),
       headers: {
         protocolVersion: one(headers[VERSION_HEADER]),
         method: one(headers['mcp-method']),
@@ -130,17 +125,28 @@ export function createMcpEndpoint(options: EndpointOptions) {
     }
   }
 
+  /** @param body undefined: the request has none, or it is not read yet */
+  function callerOf(exchange: Exchange, endpoint: Endpoint, body: Uint8Array | undefined): Caller {
+    return {
+      peer: exchange.peer,
+      ...presentedBy(exchange, endpoint.resource, body),
+      endpoint,
+      session: undefined,
+    }
+  }
+
   /** What the host of a legacy message agreed on. @throws Refusal CG_WIRE_SESSION */
   function agreedIn({ sessionId, endpoint, headers }: Opening): HostSession | undefined {
     if (sessionId === undefined || eraOf(headers.protocolVersion ?? '') === 'modern') return undefined
     return sessions.open(sessionId, endpoint.resource)
   }
 
-  async function posted(exchange: Exchange, opening: Opening): Promise<void> {
+  async function posted(exchange: Exchange, begun: Opening): Promise<void> {
     if (!acceptsJson(exchange.request.headers.accept))
       throw new Refusal('CG_WIRE_ACCEPT', { internal: 'the Accept header excludes application/json' })
     const body = await readBody(exchange, options.maxRequestBytes)
     await arriving.turn()
+    const opening = { ...begun, caller: callerOf(exchange, begun.endpoint, body) }
     if (!isBatch(body) || !mayBatch(opening)) return handle(opening, body)
     const batch = readBatch(body, scanOptions)
     const channels = new BatchChannels(opening.channel, batch.length)

@@ -2,6 +2,7 @@ import type { JsonObject } from '../call/json.ts'
 import type { ReasonCode } from '../call/reason-code.ts'
 import type { Refusal } from '../call/refusal.ts'
 import { registry } from '../errors/registry.ts'
+import { ACCEPT_SIGNATURE } from '../net/message-signature.ts'
 
 /** Refusals of HTTP itself: no JSON-RPC message was read that an error could answer. */
 const BEFORE_MESSAGE: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
@@ -109,6 +110,8 @@ function httpRefusal(refusal: Refusal, status: number, text: string, context: Re
   if (status === 401 || (status === 403 && refusal.code.startsWith('CG_IDENTITY_'))) {
     headers.push('WWW-Authenticate', challenge(refusal, status, text, context))
   }
+  if (refusal.code === 'CG_IDENTITY_UNSIGNED' || refusal.code === 'CG_IDENTITY_MESSAGE')
+    headers.push('Accept-Signature', ACCEPT_SIGNATURE)
   if (refusal.nonce !== undefined) headers.push('DPoP-Nonce', refusal.nonce)
   if (refusal.retryAfterS !== undefined)
     headers.push('Retry-After', String(Math.max(1, Math.ceil(refusal.retryAfterS))))
@@ -121,6 +124,8 @@ const DPOP_ERRORS: ReadonlyMap<ReasonCode, string> = new Map<ReasonCode, string>
   ['CG_IDENTITY_UNBOUND', 'invalid_token'],
   ['CG_IDENTITY_PROOF', 'invalid_dpop_proof'],
   ['CG_IDENTITY_NONCE', 'use_dpop_nonce'],
+  ['CG_IDENTITY_UNSIGNED', 'invalid_token'],
+  ['CG_IDENTITY_MESSAGE', 'invalid_token'],
 ])
 
 /** One complete challenge (RFC 6750 section 3, RFC 9728 section 5.1). No error member when no token was sent. */

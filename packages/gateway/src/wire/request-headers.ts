@@ -4,24 +4,30 @@ import { TRACEPARENT } from '../mcp/era.ts'
 import { type Exchange, countOf } from './http-listener.ts'
 
 /** The access token of a request, with what came to show that it is the sender's. */
-export type Presented = Pick<Caller, 'token' | 'scheme' | 'proof' | 'certificate'>
+export type Presented = Pick<Caller, 'token' | 'scheme' | 'proof' | 'signed' | 'certificate'>
 
 /**
  * Reads them. Two Authorization headers are none: no header may change who is authenticated (ARCHITECTURE.md section 5, rule 1),
  * and parsers differ in which of two they take. So are two proofs (RFC 9449 section 4.3, check 1).
  * @param url public URL of the endpoint, for the proof
+ * @param body of the request, for a signature over it; undefined: it has none
  */
-export function presentedBy({ request, certificate }: Exchange, url: string): Presented {
+export function presentedBy(
+  { request, certificate }: Exchange,
+  url: string,
+  body: Uint8Array | undefined,
+): Presented {
   const { authorization, dpop } = request.headers
-  if (authorization === undefined)
-    return { token: undefined, scheme: undefined, proof: undefined, certificate }
+  const signed = 'signature' in request.headers || 'signature-input' in request.headers
+  const nothing = { scheme: undefined, proof: undefined, signed, certificate }
+  if (authorization === undefined) return { token: undefined, ...nothing }
   const [, name = '', token = ''] = /^(bearer|dpop) +(.*)$/i.exec(authorization) ?? []
-  if (token === '' || countOf(request, 'authorization') !== 1)
-    return { token: '', scheme: undefined, proof: undefined, certificate }
-  if (name.length !== 4) return { token: token.trim(), scheme: 'Bearer', proof: undefined, certificate }
+  if (token === '' || countOf(request, 'authorization') !== 1) return { token: '', ...nothing }
+  if (name.length !== 4) return { ...nothing, token: token.trim(), scheme: 'Bearer' }
   const jwt = countOf(request, 'dpop') === 1 ? one(dpop) : undefined
-  const proof = jwt === undefined ? undefined : { jwt, httpMethod: request.method ?? '', url }
-  return { token: token.trim(), scheme: 'DPoP', proof, certificate }
+  const { method = '', rawHeaders: headers } = request
+  const proof = jwt === undefined ? undefined : { jwt, httpMethod: method, url, headers, body }
+  return { token: token.trim(), scheme: 'DPoP', proof, signed, certificate }
 }
 
 /** A header as one text; repeated ones are joined, so that no second value hides behind the first. */

@@ -30,7 +30,8 @@ const bound = (over: Record<string, unknown> = {}): string => token({ cnf: { jkt
 
 /** The caller of one HTTP request with a proof. */
 function caller(jwt: string | undefined, over: Partial<Caller> = {}): Partial<Caller> {
-  const proof = jwt === undefined ? undefined : { jwt, httpMethod: 'POST', url: GATE }
+  const proof =
+    jwt === undefined ? undefined : { jwt, httpMethod: 'POST', headers: [], body: undefined, url: GATE }
   return { scheme: 'DPoP', proof, ...over }
 }
 

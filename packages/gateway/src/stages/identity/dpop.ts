@@ -46,6 +46,8 @@ export interface Proven {
   readonly id: string
   /** Seconds since the epoch from which on the proof is too old anyway. */
   readonly exp: number
+  /** The key that it proves. */
+  readonly key: KeyObject
 }
 
 /**
@@ -78,8 +80,9 @@ export function checkProof(
     throw wrong(`\`jti\` is not a text of 1 to ${MAX_JTI_CHARS} characters`)
   const exp = checkAge(member(claims, 'iat'), nowS, rules.clockSkewS)
   checkNonce(member(claims, 'nonce'), rules)
-  inProof(() => checkSignature(jws, { kid: keyThumbprint, alg: undefined, key: importKey(jwk) }))
-  return { id: hash('sha256', JSON.stringify(['dpop', keyThumbprint, jti]), 'hex').slice(0, 32), exp }
+  const key = importKey(jwk)
+  inProof(() => checkSignature(jws, { kid: keyThumbprint, alg: undefined, key }))
+  return { id: hash('sha256', JSON.stringify(['dpop', keyThumbprint, jti]), 'hex').slice(0, 32), exp, key }
 }
 
 /** Thumbprint of a public key (RFC 7638), in base64url; undefined when it is none. */

@@ -68,6 +68,11 @@ export interface IdentityOptions extends Registered {
    * that says it is bound is proven. Default `proof`.
    */
   readonly replay?: 'proof' | 'once' | 'session'
+  /**
+   * `required`: each request that comes under no client certificate is signed by the key of its token (RFC 9421). Default `off`: a
+   * signature that is there must hold all the same.
+   */
+  readonly messageSignatures?: 'off' | 'required'
   /** Who client certificates are that come without a token; default none: a token is needed. */
   readonly certificates?: readonly CertificateRule[]
   /**
@@ -143,6 +148,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     bearer: replay !== 'proof',
     algorithms,
     clockSkewS: skewS,
+    signedMessages: options.messageSignatures === 'required',
     nonces: deps.nonces,
     spend,
     refund: (peer) => budget.refund(peer),

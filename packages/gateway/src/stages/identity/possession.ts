@@ -1,6 +1,7 @@
 import type { Caller, Principal, Proof } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { checkProof } from './dpop.ts'
+import { checkMessage } from './message.ts'
 import type { Nonces } from './nonces.ts'
 import type { VerifiedToken } from './token-cache.ts'
 
@@ -11,6 +12,8 @@ export interface PossessionRules {
   /** Accepted algorithms of proofs. */
   readonly algorithms: ReadonlySet<string>
   readonly clockSkewS: number
+  /** Whether each request that comes under no client certificate must be signed (RFC 9421). */
+  readonly signedMessages: boolean
   /** Undefined: proofs need no nonce. */
   readonly nonces: Nonces | undefined
   /** Takes a signature check from the budget of a peer, and gives it back. @throws Refusal CG_IDENTITY_FLOOD */
@@ -47,19 +50,32 @@ export function createPossession(rules: PossessionRules): Possess {
   ): Promise<void> {
     rules.spend(peer, now)
     const { algorithms, clockSkewS, nonces } = rules
-    const { id, exp } = checkProof(proof, token, keyThumbprint, now / 1_000, {
+    const proven = checkProof(proof, token, keyThumbprint, now / 1_000, {
       algorithms,
       clockSkewS,
       isFresh: nonces && ((nonce) => nonces.isFresh(nonce, now)),
       newNonce: nonces && (() => nonces.issue(now)),
     })
+    const message = checkMessage(proof, keyThumbprint, proven.key, now / 1_000, rules)
+    const claims = [proven, ...(message === undefined ? [] : [message])]
+    const first = await Promise.all(claims.map(({ id, exp }) => rules.claim(id, exp, principal)))
     // Given back for a first use alone: a replay costs a signature check like every other bad proof.
-    if (await rules.claim(id, exp, principal)) return rules.refund(peer)
-    throw new Refusal('CG_IDENTITY_PROOF', { internal: `DPoP proof ${id} was used before` })
+    if (!first.includes(false)) return rules.refund(peer)
+    throw first[0] === true
+      ? new Refusal('CG_IDENTITY_MESSAGE', { internal: 'message signature: its nonce was used before' })
+      : new Refusal('CG_IDENTITY_PROOF', { internal: `DPoP proof ${proven.id} was used before` })
   }
 
   return (token, key, caller, now) => {
     const { confirmation } = token.claims
+    // Under a client certificate TLS keeps every byte as it was sent; without one a proxy on the way might not.
+    const mustSign = rules.signedMessages && caller.certificate === undefined
+    if (mustSign && caller.signed !== true)
+      throw new Refusal('CG_IDENTITY_UNSIGNED', { internal: 'the request is not signed' })
+    if (caller.signed === true && confirmation?.keyThumbprint === undefined) {
+      const internal = 'message signature: the token is bound to no key that could have made it'
+      throw new Refusal('CG_IDENTITY_MESSAGE', { internal })
+    }
     if (confirmation === undefined && !rules.bearer) {
       throw new Refusal('CG_IDENTITY_UNBOUND', {
         internal: 'token has no `cnf`, and bearer tokens are not accepted',
