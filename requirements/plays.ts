@@ -194,6 +194,10 @@ export const plays = {
     source: 'issue 4, secrets by reference',
     behaviour: 'a data object of a PKCS #11 token is read, and a PIN that was refused is not tried twice',
   },
+  'secrets.hsm.signing': {
+    source: 'issue 4, secrets by reference; playbook Hardening checklist: "Secrets in KMS"',
+    behaviour: 'a private key that never leaves its PKCS #11 token proves the gate to a token endpoint',
+  },
   'play2.no-passthrough.own-credentials': {
     source: 'RFC 8693, RFC 6749 section 4.4',
     behaviour:

@@ -5,6 +5,7 @@ import {
   type CredentialConfig,
   type GateIdentity,
   type ReadSecret,
+  type SignInToken,
   createCredentials,
   signCaller,
 } from './adapters/credentials/index.ts'
@@ -51,7 +52,13 @@ export async function openOwnCredentials(
     if ('problem' in reference) throw new TypeError(reference.problem)
     return secrets.read(reference, fresh)
   }
-  const credentials = createCredentials(servers, { readSecret, gate })
+  const signInToken: SignInToken = async (text, algorithm, bytes) => {
+    const reference = parseReference(text, { strict: false })
+    if ('problem' in reference) throw new TypeError(reference.problem)
+    if (reference.kind !== 'pkcs11') throw new TypeError('only keys of a PKCS #11 token sign there')
+    return secrets.sign(reference, algorithm, bytes)
+  }
+  const credentials = createCredentials(servers, { readSecret, signInToken, gate })
   return {
     options: {
       credentials,

@@ -55,7 +55,7 @@ const world: World = {
   macKeys: async (state) =>
     (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
   examine: {
-    secret: async (config, text) => (await examination()).examineSecret(config, text),
+    secret: async (config, text, algorithm) => (await examination()).examineSecret(config, text, algorithm),
     keys: async (jwks) => (await examination()).examineKeys(jwks),
     server: async (id, server) => (await examination()).examineServer(id, server),
     resolver: async (servers) => (await examination()).examineResolver(servers),

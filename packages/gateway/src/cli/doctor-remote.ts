@@ -12,19 +12,27 @@ export const REMOTE_CHECKS: readonly Check[] = [
   { group: 'gate', look: gate },
 ]
 
+interface Placed {
+  readonly at: string
+  readonly text: string
+  /** Algorithm that a key there signs by. */
+  readonly alg: string | undefined
+}
+
 /** Every reference of the configuration, with the place where it stands. */
-function references(value: unknown, at: string): { at: string; text: string }[] {
+function references(value: unknown, at: string, alg?: string): Placed[] {
   if (typeof value === 'string')
-    return /^(?:file|exec|env|pkcs11|vault|awssm|awskms):/.test(value) ? [{ at, text: value }] : []
+    return /^(?:file|exec|env|pkcs11|vault|awssm|awskms):/.test(value) ? [{ at, text: value, alg }] : []
   if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([key, inner]) => references(inner, `${at}.${key}`))
+  const own = 'alg' in value && typeof value.alg === 'string' ? value.alg : undefined
+  return Object.entries(value).flatMap(([key, inner]) => references(inner, `${at}.${key}`, own))
 }
 
 async function secrets({ world, config }: Patient): Promise<Found[]> {
   const all = Object.entries(config.servers).flatMap(([id, server]) =>
     server.transport === 'http' ? references(server.credentials, `servers.${id}.credentials`) : [],
   )
-  const problems = await Promise.all(all.map(({ text }) => world.examine.secret(config, text)))
+  const problems = await Promise.all(all.map(({ text, alg }) => world.examine.secret(config, text, alg)))
   const found = all.flatMap(({ at, text }, i): Found[] => {
     const problem = problems[i]
     if (problem !== undefined)

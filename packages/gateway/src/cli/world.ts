@@ -86,7 +86,11 @@ export interface World {
   readonly macKeys: (stateDir: string) => Promise<(tenant: string) => Buffer>
   /** Looks of `callgate doctor` beyond this process; what is wrong is a text, and none of them throws. */
   readonly examine: {
-    readonly secret: (config: GatewayConfig, reference: string) => Promise<string | undefined>
+    readonly secret: (
+      config: GatewayConfig,
+      reference: string,
+      algorithm: string | undefined,
+    ) => Promise<string | undefined>
     readonly keys: (
       jwks: string,
     ) => Promise<{ algorithms: readonly (readonly string[])[]; date: Date | undefined } | string>

@@ -1,10 +1,16 @@
 import { z } from 'zod'
 import { isCredentialHeader } from '../ports/credentials.ts'
-import { parseReference } from '../ports/secret-reference.ts'
+import { isTokenKey, parseReference } from '../ports/secret-reference.ts'
 import { isServerUrl, ownCidr, path, text } from './forms.ts'
 
 const secret = text(
   'a secret by reference such as `file:token` or `vault:https://...`; see docs/secrets.md',
+  (value) => !('problem' in parseReference(value, { strict: false })) && !isTokenKey(value),
+)
+
+/** A private key: read as a secret, or left where it is and asked to sign. */
+const signingKey = text(
+  'a private key by reference such as `file:key.pem` or `pkcs11:token=T;id=%01;type=private?...`; see docs/secrets.md',
   (value) => !('problem' in parseReference(value, { strict: false })),
 )
 
@@ -26,7 +32,9 @@ const tokenRequest = {
       }),
       z.strictObject({
         method: z.literal('private_key_jwt').describe('Signed assertion (RFC 7523 s2.2).'),
-        key: secret.describe('Private key, PEM or JWK, by reference.'),
+        key: signingKey.describe(
+          'Private key, PEM or JWK, by reference; one in a PKCS #11 token (`type=private`) signs there and is never read.',
+        ),
         alg: z
           .enum(['ES256', 'ES384', 'PS256', 'RS256', 'EdDSA', 'Ed25519'])
           .describe('Algorithm that the key signs with.'),

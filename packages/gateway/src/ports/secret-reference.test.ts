@@ -127,7 +127,11 @@ test('each malformed reference has its own problem, which never quotes the text'
     ['awskms:eu-west-1/alias/x:YWJj?credentials=file:c#hunter2', /region, key and ciphertext/],
     [`pkcs11:token=hunter2;type=data?${PIN}`, /takes token, object and type/],
     [`pkcs11:token=t;object=hunter2;type=private?${PIN}`, /takes token, object and type/],
-    [`pkcs11:token=t;object=o;type=data;id=hunter2?${PIN}`, /takes `token`, `object`, `type`/],
+    [`pkcs11:token=t;object=o;type=data;id=hunter2?${PIN}`, /takes token, object and type/],
+    [`pkcs11:token=t;id=%01;id=hunter2;type=private?${PIN}`, /takes token, object and type/],
+    [`pkcs11:token=t;id=hunter2%2;type=private?${PIN}`, /takes token, object and type/],
+    [`pkcs11:token=t;id=;type=private;object=hunter2?${PIN}`, /takes token, object and type/],
+    [`pkcs11:token=t;model=hunter2;type=data?${PIN}`, /takes `token`, `object`, `type`/],
     ['pkcs11:token=t;object=o;type=data?pin-value=hunter2', /takes `module-path`, `pin-source`/],
     ['pkcs11:token=t;object=o;type=data?pin-source=file:hunter2', /`module-path` of `pkcs11:` is missing/],
     [

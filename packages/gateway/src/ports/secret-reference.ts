@@ -59,10 +59,12 @@ export interface AwsKmsReference extends Reference<'awskms'>, AwsReference {
   readonly ciphertext: string
 }
 
-/** A data object of a PKCS #11 token. Source: RFC 7512. */
+/** An object of a PKCS #11 token: data, or a private key, which signs there and never leaves. Source: RFC 7512. */
 export interface Pkcs11Reference extends Reference<'pkcs11'> {
+  readonly type: 'data' | 'private'
   readonly module: string
   readonly token: string
+  /** Label of a data object; id of a private key in hexadecimal digits, because pkcs11-tool signs with any key whatever the label. */
   readonly object: string
   readonly pin: FileReference
 }
@@ -76,6 +78,17 @@ export type SecretReference =
   | AwsSecretReference
   | AwsKmsReference
   | Pkcs11Reference
+
+/** Whether a text is a reference to a private key that stays in its token. */
+export function isTokenKey(text: string): boolean {
+  const reference = text.startsWith('pkcs11:') ? parseReference(text, { strict: false }) : undefined
+  return (
+    reference !== undefined &&
+    !('problem' in reference) &&
+    reference.kind === 'pkcs11' &&
+    reference.type === 'private'
+  )
+}
 
 /** Longest reference in characters: a ciphertext of KMS may have 6,144 bytes, 8,192 characters in base64. */
 export const MAX_REFERENCE = 12_288
@@ -234,18 +247,45 @@ function parseAws(scheme: string, region: string, option: Options): AwsReference
 /** Attributes of RFC 7512: those that find the object before the question mark, those of access after it. */
 function parsePkcs11(rest: string, text: string): Pkcs11Reference {
   const { head, option, fragment } = dissect('pkcs11', rest, ['module-path', 'pin-source'])
-  const attribute = readOptions('pkcs11', head.split(';'), ['token', 'object', 'type'])
-  const [token, object, module] = [attribute('token'), attribute('object'), option('module-path')]
-  if (!token || !object || attribute('type') !== 'data' || fragment !== '') {
+  // The id of a key is bytes and no text, so it is decoded apart.
+  const parts = head.split(';')
+  const ids = parts.filter((part) => part.startsWith('id='))
+  const attribute = readOptions(
+    'pkcs11',
+    parts.filter((part) => !part.startsWith('id=')),
+    ['token', 'object', 'type'],
+  )
+  const [token, name, module] = [attribute('token'), attribute('object'), option('module-path')]
+  const type = attribute('type')
+  const object = type === 'private' ? hexOf(ids) : name
+  if (
+    !token ||
+    !object ||
+    (type !== 'data' && type !== 'private') ||
+    fragment !== '' ||
+    (type === 'data') !== (ids.length === 0)
+  ) {
     throw new Malformed(
-      '`pkcs11:` takes token, object and type; write `pkcs11:token=T;object=O;type=data?...`',
+      '`pkcs11:` takes token, object and type; write `pkcs11:token=T;object=O;type=data?...`, or `pkcs11:token=T;id=%01;type=private?...` for a key that signs',
     )
   }
   if (!module?.startsWith('/')) {
     throw new Malformed('`module-path` of `pkcs11:` is missing; name the token library by absolute path')
   }
   const pin = parseFileOption('pkcs11', 'pin-source', option('pin-source'))
-  return { kind: 'pkcs11', text, label: `pkcs11:token=${token};object=${object}`, module, token, object, pin }
+  const label = `pkcs11:token=${token};${type === 'private' ? 'id' : 'object'}=${object}`
+  return { kind: 'pkcs11', text, label, type, module, token, object, pin }
+}
+
+/** The one id of a key (RFC 7512 section 2.3), as hexadecimal digits; undefined when it is none. */
+function hexOf(ids: readonly string[]): string | undefined {
+  const [id = ''] = ids
+  if (ids.length !== 1 || !/^id=(?:%[0-9a-f]{2}|[A-Za-z0-9_.~-]){1,64}$/i.test(id)) return undefined
+  return id
+    .slice('id='.length)
+    .replaceAll(/%([0-9a-f]{2})|(.)/gi, (_, hex: string | undefined, plain: string | undefined) =>
+      hex === undefined ? (plain ?? '').charCodeAt(0).toString(16).padStart(2, '0') : hex.toLowerCase(),
+    )
 }
 
 // ── Parts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-import type { SecretReference } from './secret-reference.ts'
+import type { Pkcs11Reference, SecretReference } from './secret-reference.ts'
 
 /** Secrets that the configuration names but does not hold. Contract: single flight per reference; values are cached. */
 export interface Secrets {
@@ -7,7 +7,16 @@ export interface Secrets {
    * @throws SecretUnavailable when the source has no usable value now and none young enough is kept
    */
   read(reference: SecretReference, fresh?: boolean): Promise<Secret>
+  /**
+   * Signs by a private key that stays in its token.
+   * @returns the signature as JWS has it (RFC 7518): ECDSA as r and s in a row
+   * @throws SecretUnavailable when the token does not sign, or has no key of this name that can
+   */
+  sign(reference: Pkcs11Reference, algorithm: TokenAlgorithm, bytes: Uint8Array): Promise<Buffer>
 }
+
+/** Algorithms by which tokens sign. */
+export type TokenAlgorithm = 'ES256' | 'ES384' | 'PS256' | 'RS256' | 'EdDSA' | 'Ed25519'
 
 /** How `util.inspect`, and so console.log and every assertion message, asks an object for its text. */
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')

@@ -6,7 +6,7 @@ import * as fc from 'fast-check'
 import { isJsonObject } from '../../call/json.ts'
 import { NotObtained } from './fault.ts'
 import { createCredentials } from './index.ts'
-import { bench, NETWORK, principal, SECRET, tokenEndpoint, type Bench } from './testing/bench.ts'
+import { bench, NETWORK, principal, SECRET, tokenEndpoint, type Bench, noToken } from './testing/bench.ts'
 import { answer, type Misbehaviour } from './testing/token-endpoint.ts'
 import { judgeTokenAnswer } from './token-answer.ts'
 import { verifies } from '../../testing/verifies.ts'
@@ -152,7 +152,10 @@ test('an endpoint that says nothing is given up, its socket closed, and so is a 
   await closed.promise
   const readSecret = (): Promise<never> => new Promise(() => {})
   const config = { type: 'bearer', secret: 'exec:hangs' } as const
-  const hangs = createCredentials({ crm: config }, { readSecret, gate: undefined, attemptMs: 50 })
+  const hangs = createCredentials(
+    { crm: config },
+    { readSecret, signInToken: noToken, gate: undefined, attemptMs: 50 },
+  )
   const waiting = Promise.resolve(hangs.headersFor('crm', undefined, AbortSignal.timeout(10_000)))
   await assert.rejects(waiting, /did not come within 50 ms$/)
   await hangs.close()

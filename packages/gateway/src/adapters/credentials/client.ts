@@ -1,8 +1,9 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { NotObtained } from './fault.ts'
 import { revealSecret } from './fixed.ts'
-import { canSign, signJwt } from './jwt.ts'
-import type { ReadSecret, TokenRequest } from './options.ts'
+import { isTokenKey } from '../../ports/secret-reference.ts'
+import { canSign, signJwt, unsignedJwt } from './jwt.ts'
+import type { ClientAuthentication, ReadSecret, SignInToken, TokenRequest } from './options.ts'
 
 /**
  * Adds what proves the gate to a token endpoint, to the form or to the headers (RFC 6749 section 2.3.1, RFC 7523 section 2.2).
@@ -13,16 +14,23 @@ export async function authenticate(
   server: string,
   { clientId, auth }: Pick<TokenRequest, 'clientId' | 'auth'>,
   audience: string,
-  readSecret: ReadSecret,
+  { readSecret, signInToken }: { readonly readSecret: ReadSecret; readonly signInToken: SignInToken },
   fresh: boolean,
   form: URLSearchParams,
 ): Promise<Readonly<Record<string, string>>> {
-  const secret = await revealSecret(
-    server,
-    auth.method === 'private_key_jwt' ? auth.key : auth.secret,
-    readSecret,
-    fresh,
-  )
+  if (auth.method === 'private_key_jwt') {
+    form.set('client_id', clientId)
+    form.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+    const claims = { iss: clientId, sub: clientId, aud: audience }
+    form.set(
+      'client_assertion',
+      isTokenKey(auth.key)
+        ? await signedInToken(server, auth, claims, signInToken)
+        : signedHere(server, auth, claims, await revealSecret(server, auth.key, readSecret, fresh)),
+    )
+    return {}
+  }
+  const secret = await revealSecret(server, auth.secret, readSecret, fresh)
   switch (auth.method) {
     case 'client_secret_basic': {
       const pair = `${formEncoded(clientId)}:${formEncoded(secret)}`
@@ -32,22 +40,38 @@ export async function authenticate(
       form.set('client_id', clientId)
       form.set('client_secret', secret)
       return {}
-    case 'private_key_jwt': {
-      const key = privateKeyOf(server, auth.key, secret)
-      const signer = { key, alg: auth.alg, kid: auth.kid }
-      if (!canSign(signer)) {
-        const kind = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType ?? key.type
-        throw new NotObtained(
-          'everyone',
-          `key \`${auth.key}\` of server \`${server}\` is \`${kind}\`, which cannot sign \`${auth.alg}\``,
-        )
-      }
-      const claims = { iss: clientId, sub: clientId, aud: audience }
-      form.set('client_id', clientId)
-      form.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
-      form.set('client_assertion', signJwt(signer, 'JWT', claims))
-      return {}
-    }
+  }
+}
+
+type KeyAuthentication = Extract<ClientAuthentication, { method: 'private_key_jwt' }>
+
+function signedHere(
+  server: string,
+  { key: reference, alg, kid }: KeyAuthentication,
+  claims: Readonly<Record<string, unknown>>,
+  secret: string,
+): string {
+  const key = privateKeyOf(server, reference, secret)
+  const signer = { key, alg, kid }
+  if (canSign(signer)) return signJwt(signer, 'JWT', claims)
+  const kind = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType ?? key.type
+  throw new NotObtained(
+    'everyone',
+    `key \`${reference}\` of server \`${server}\` is \`${kind}\`, which cannot sign \`${alg}\``,
+  )
+}
+
+async function signedInToken(
+  server: string,
+  { key, alg, kid }: KeyAuthentication,
+  claims: Readonly<Record<string, unknown>>,
+  signInToken: SignInToken,
+): Promise<string> {
+  const unsigned = unsignedJwt({ alg, kid }, 'JWT', claims)
+  try {
+    return `${unsigned}.${(await signInToken(key, alg, Buffer.from(unsigned))).toString('base64url')}`
+  } catch (cause) {
+    throw new NotObtained('everyone', `key \`${key}\` of server \`${server}\` does not sign`, { cause })
   }
 }
 

@@ -5,7 +5,7 @@ import { verifies } from '../../testing/verifies.ts'
 import { createCredentials } from './index.ts'
 import { isCredentialHeader } from '../../ports/credentials.ts'
 import type { ClientAuthentication, CredentialConfig } from './options.ts'
-import { bench, GATE, NETWORK, principal, SECRET, SECRETS, tokenEndpoint } from './testing/bench.ts'
+import { bench, GATE, NETWORK, principal, SECRET, SECRETS, tokenEndpoint, noToken } from './testing/bench.ts'
 
 const BASIC = { method: 'client_secret_basic', secret: 'file:client' } as const
 const client = { clientId: 'gate client', auth: BASIC, network: NETWORK } as const
@@ -253,6 +253,10 @@ test('a configuration that cannot work is refused at once, by its key', () => {
   assert.doesNotThrow(make({ tokenUrl: 'https://10.0.0.1/t', network: ['10.0.0.0/8'] }))
   assert.doesNotThrow(make({ tokenUrl: 'https://a.example/t' }))
   const exchange = { ...client, type: 'token_exchange', tokenUrl: 'https://a.example/t' } as const
-  const keyless = { gate: undefined, readSecret: () => Promise.reject(new Error('unread')) }
+  const keyless = {
+    gate: undefined,
+    signInToken: noToken,
+    readSecret: () => Promise.reject(new Error('unread')),
+  }
   assert.throws(() => createCredentials({ crm: exchange }, keyless), /has no key to sign for its callers$/)
 })

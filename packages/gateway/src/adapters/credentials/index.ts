@@ -5,7 +5,7 @@ import type { CredentialConfig } from './options.ts'
 import { tokenSource, type TokenSourceNeeds } from './token-source.ts'
 
 export { CALLER_META_KEY, signCaller } from './assertion.ts'
-export type { CredentialConfig, GateIdentity, ReadSecret, Signer } from './options.ts'
+export type { CredentialConfig, GateIdentity, ReadSecret, SignInToken, Signer } from './options.ts'
 
 /** What credentials need of the gate. */
 export interface CredentialsOptions extends Omit<TokenSourceNeeds, 'now'> {
@@ -24,14 +24,14 @@ const NONE: readonly string[] = []
  */
 export function createCredentials(
   servers: Readonly<Record<string, CredentialConfig>>,
-  { readSecret, gate, now = () => performance.now(), attemptMs }: CredentialsOptions,
+  { readSecret, signInToken, gate, now = () => performance.now(), attemptMs }: CredentialsOptions,
 ): Credentials {
   const kept = new Map(
     Object.entries(servers).map(([server, config]) => {
       const source =
         config.type === 'bearer' || config.type === 'header'
           ? fixedSource(server, config, readSecret)
-          : tokenSource(server, config, { readSecret, gate, now })
+          : tokenSource(server, config, { readSecret, signInToken, gate, now })
       return [server, new KeptCredentials(server, source, now, attemptMs)]
     }),
   )

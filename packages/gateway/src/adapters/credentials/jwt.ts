@@ -38,9 +38,7 @@ export function signJwt(signer: Signer, typ: string, claims: Readonly<Record<str
   const { key, alg, kid } = signer
   if (!canSign(signer)) throw new TypeError(`the key is not one for \`${alg}\``)
   const { hash, padding } = ALGORITHMS[alg]
-  const iat = Math.floor(Date.now() / 1_000)
-  const payload = { ...claims, iat, exp: iat + LIFE_S, jti: randomUUID() }
-  const signed = `${encode({ alg, typ, ...(kid === undefined ? {} : { kid }) })}.${encode(payload)}`
+  const signed = unsignedJwt({ alg, kid }, typ, claims)
   const signature = sign(hash, Buffer.from(signed), {
     key,
     dsaEncoding: 'ieee-p1363',
@@ -48,6 +46,17 @@ export function signJwt(signer: Signer, typ: string, claims: Readonly<Record<str
     ...(padding === constants.RSA_PKCS1_PSS_PADDING ? { saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {}),
   })
   return `${signed}.${signature.toString('base64url')}`
+}
+
+/** The same without its signature, for keys that sign elsewhere. */
+export function unsignedJwt(
+  { alg, kid }: Pick<Signer, 'alg' | 'kid'>,
+  typ: string,
+  claims: Readonly<Record<string, unknown>>,
+): string {
+  const iat = Math.floor(Date.now() / 1_000)
+  const payload = { ...claims, iat, exp: iat + LIFE_S, jti: randomUUID() }
+  return `${encode({ alg, typ, ...(kid === undefined ? {} : { kid }) })}.${encode(payload)}`
 }
 
 function encode(value: unknown): string {

@@ -6,6 +6,9 @@ import type { KeyObject } from 'node:crypto'
  */
 export type ReadSecret = (reference: string, fresh: boolean) => Promise<{ reveal(): string }>
 
+/** Signs by a private key that stays in its token; what it throws names the reference. */
+export type SignInToken = (reference: string, algorithm: KeyAlgorithm, bytes: Uint8Array) => Promise<Buffer>
+
 /** `Authorization: Bearer` with a secret that does not change by itself. */
 export interface BearerSecret {
   readonly type: 'bearer'
@@ -30,7 +33,7 @@ export type ClientAuthentication =
   | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly secret: string }
   | {
       readonly method: 'private_key_jwt'
-      /** Reference of a private key: PEM (PKCS #8) or JWK. */
+      /** Reference of a private key: PEM (PKCS #8) or JWK, or one that signs in its token. */
       readonly key: string
       readonly alg: KeyAlgorithm
       readonly kid?: string

@@ -5,7 +5,7 @@ import { authenticate } from './client.ts'
 import { Door } from './door.ts'
 import { canSign } from './jwt.ts'
 import type { Source } from './kept.ts'
-import type { ClientCredentials, GateIdentity, ReadSecret, TokenExchange } from './options.ts'
+import type { ClientCredentials, GateIdentity, ReadSecret, SignInToken, TokenExchange } from './options.ts'
 import { ACCESS_TOKEN, judgeTokenAnswer, JWT } from './token-answer.ts'
 import { findTokenEndpoint } from './token-endpoint.ts'
 
@@ -14,6 +14,7 @@ const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 /** What a token source needs of the gate. */
 export interface TokenSourceNeeds {
   readonly readSecret: ReadSecret
+  readonly signInToken: SignInToken
   /** Signs subject tokens; undefined: no exchange can be configured. */
   readonly gate: GateIdentity | undefined
   /** Milliseconds since any fixed moment. */
@@ -27,7 +28,7 @@ export interface TokenSourceNeeds {
 export function tokenSource(
   server: string,
   config: ClientCredentials | TokenExchange,
-  { readSecret, gate, now }: TokenSourceNeeds,
+  { readSecret, signInToken, gate, now }: TokenSourceNeeds,
 ): Source {
   const door = new Door(server, config.network ?? [])
   const endpointOf = findTokenEndpoint(server, config, door, now)
@@ -60,7 +61,7 @@ export function tokenSource(
           form.set('actor_token_type', JWT)
         }
       }
-      const proof = await authenticate(server, config, audience, readSecret, fresh, form)
+      const proof = await authenticate(server, config, audience, { readSecret, signInToken }, fresh, form)
       const headers = { ...proof, 'content-type': 'application/x-www-form-urlencoded' }
       const reply = await door.ask({ method: 'POST', url, headers, body: form.toString() }, signal)
       return judgeTokenAnswer(server, { scope: config.scope, exchange }, reply)

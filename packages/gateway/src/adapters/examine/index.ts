@@ -4,6 +4,7 @@ import { request as requestTls } from 'node:https'
 import type { VerificationKey } from '../../ports/key-source.ts'
 import { ResolverUnavailable } from '../../ports/resolver.ts'
 import { parseReference } from '../../ports/secret-reference.ts'
+import type { TokenAlgorithm } from '../../ports/secrets.ts'
 import { createDnsResolver } from '../dns/resolver.ts'
 import { importJwks, MAX_JWKS_BYTES } from '../keys/jwk.ts'
 import { createSecrets } from '../secrets/index.ts'
@@ -19,22 +20,33 @@ interface HttpTarget {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
 }
 
-/** Reads a secret and forgets it. @returns what is wrong, without the secret */
+/** Reads a secret and forgets it; a key in a token signs a text of ours. @returns what is wrong, without the secret */
 export async function examineSecret(
   { folder }: { readonly folder: string },
   text: string,
+  algorithm: string | undefined,
 ): Promise<string | undefined> {
   const reference = parseReference(text, { strict: false })
   if ('problem' in reference) return reference.problem
   const secrets = createSecrets({ folder, ttlS: 0 })
   try {
-    await secrets.read(reference)
+    if (reference.kind === 'pkcs11' && reference.type === 'private')
+      await secrets.sign(reference, tokenAlgorithm(algorithm), Buffer.from('callgate doctor'))
+    else await secrets.read(reference)
     return undefined
   } catch (error) {
     return messageOf(error)
   } finally {
     await secrets.close()
   }
+}
+
+const TOKEN_ALGORITHMS: readonly TokenAlgorithm[] = ['ES256', 'ES384', 'PS256', 'RS256', 'EdDSA', 'Ed25519']
+
+function tokenAlgorithm(name: string | undefined): TokenAlgorithm {
+  const found = TOKEN_ALGORITHMS.find((each) => each === name)
+  if (found === undefined) throw new Error('no algorithm is configured that it signs by')
+  return found
 }
 
 /** The keys of an issuer by the algorithms that each verifies, or why they cannot be had. */

@@ -67,6 +67,10 @@ export function createSecrets(options: SecretsOptions): RunningSecrets {
       if (closing.signal.aborted) throw new SecretUnavailable('refused', 'secrets are closed, the gate ends')
       return cache.read(reference, fresh)
     },
+    async sign(reference, algorithm, bytes) {
+      if (closing.signal.aborted) throw new SecretUnavailable('refused', 'secrets are closed, the gate ends')
+      return pkcs11.sign(reference, world, algorithm, bytes)
+    },
     async close() {
       closing.abort()
       cache.clear()

@@ -13,6 +13,8 @@ export interface ProgramRun {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** What the child sees beside them. */
   readonly own?: Readonly<Record<string, string>>
+  /** What it reads from stdin; default nothing. */
+  readonly input?: Uint8Array
   readonly deadlineMs: number
   /** Most bytes of stdout. */
   readonly maxBytes: number
@@ -32,7 +34,7 @@ export interface ProgramEnd {
 const MAX_STDERR = 4_096
 
 /**
- * Runs a program to its end; no shell reads the arguments and stdin is closed.
+ * Runs a program to its end; no shell reads the arguments, and stdin ends with the input.
  * The child leads a process group of its own: after the deadline, the bound or close() nothing of it lives on.
  * @throws SecretUnavailable when it cannot be started, lasts too long or says too much
  */
@@ -42,7 +44,7 @@ export function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     const child = spawn(run.program, run.args, {
       cwd: run.folder,
       env: childEnvironment(run.environment, run.own ?? {}),
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       shell: false,
       detached: true,
       windowsHide: true,
@@ -85,7 +87,8 @@ export function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     child.stderr.on('data', (chunk: Buffer) => {
       if (stderr.length < MAX_STDERR) stderr = (stderr + chunk.toString('latin1')).slice(0, MAX_STDERR)
     })
-    for (const stream of [child.stdout, child.stderr]) stream.on('error', () => undefined)
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined)
+    child.stdin.end(run.input ?? '')
     // The error of spawn holds all arguments, and an argument may be a secret: only its code is told.
     child.on('error', (error) => {
       const code = 'code' in error ? String(error.code) : 'unknown error'

@@ -1,8 +1,9 @@
+import type { KeyObject } from 'node:crypto'
 import { after } from 'node:test'
 import type { Principal } from '../../../call/call.ts'
 import type { Credentials } from '../../../ports/credentials.ts'
 import { createCredentials } from '../index.ts'
-import type { CredentialConfig, GateIdentity } from '../options.ts'
+import type { CredentialConfig, GateIdentity, SignInToken } from '../options.ts'
 import { keyPair, TestTokenEndpoint } from './token-endpoint.ts'
 
 /** A secret that must be nowhere but where it belongs. */
@@ -28,11 +29,11 @@ export const SECRETS: Record<string, string> = {
 }
 
 /** A strict token endpoint that knows the gate; closed after the tests of the file. */
-export async function tokenEndpoint(): Promise<TestTokenEndpoint> {
+export async function tokenEndpoint(clientKey: KeyObject = client.publicKey): Promise<TestTokenEndpoint> {
   const endpoint = await new TestTokenEndpoint({
     clientId: 'gate client',
     secret: SECRET,
-    clientKey: client.publicKey,
+    clientKey,
     gateIssuer: GATE.issuer,
     gateKey: own.publicKey,
     scopes: ['read', 'write'],
@@ -41,6 +42,9 @@ export async function tokenEndpoint(): Promise<TestTokenEndpoint> {
   after(() => endpoint.close())
   return endpoint
 }
+
+/** No key in a token. */
+export const noToken: SignInToken = () => Promise.reject(new Error('no token'))
 
 /** Credentials of one server `crm`, and the clock that they go by. */
 export interface Bench {
@@ -68,6 +72,7 @@ export function bench(
         if (value === undefined) return Promise.reject(new Error(`no such secret \`${reference}\``))
         return Promise.resolve({ reveal: () => value })
       },
+      signInToken: noToken,
     },
   )
   after(() => credentials.close())

@@ -171,7 +171,7 @@ export class TestTokenEndpoint {
     error: string,
   ): Promise<JWTPayload> {
     const requiredClaims = ['sub', 'iat', 'exp', 'jti']
-    const options = { typ, audience, issuer, requiredClaims, algorithms: ['EdDSA'] }
+    const options = { typ, audience, issuer, requiredClaims, algorithms: ['EdDSA', 'ES256'] }
     const { payload } = await jwtVerify(jwt, key, options).catch(() => check(false, error))
     const { exp = 0, iat = 0, jti = '' } = payload
     check(exp - iat <= 60 && !this.#jtis.has(jti), error)
