@@ -123,9 +123,15 @@ export class Listeners {
     }
   }
 
+  /** Ends the streams of whom `fits` names: what opened them counts no longer. */
+  endOf(fits: (principal: Principal) => boolean): void {
+    for (const stream of [...this.#streams.values()].flat())
+      if (fits(stream.listener.principal) && this.#end(stream)) stream.stop()
+  }
+
   /** Ends every stream, for the shutdown. */
   close(): void {
-    for (const stream of [...this.#streams.values()].flat()) if (this.#end(stream)) stream.stop()
+    this.endOf(() => true)
   }
 
   /** Forgets a stream and what is heard for it; false: it was forgotten before. */
