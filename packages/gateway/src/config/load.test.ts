@@ -86,6 +86,7 @@ test('the least configuration is the strictest one', () => {
       clockSkewS: 30,
       replay: 'proof',
       dpopNonce: false,
+      enrolment: false,
       purposes: [],
       clients: {},
       certificates: [],
