@@ -33,11 +33,11 @@ const wanted = z.strictObject({
     .refine((grants) => grants.join(' ').length <= 2_048, 'is longer than 2048 characters')
     .default([]),
   /** Seconds in which the code can be redeemed. */
-  expires_s: z.int().min(10).max(DAY_S).default(600),
+  expires_s: z.int().min(1).max(DAY_S).default(600),
   /** Seconds for which the key counts. */
   key_life_s: z
     .int()
-    .min(60)
+    .min(1)
     .max(365 * DAY_S)
     .default(30 * DAY_S),
 })

@@ -32,8 +32,8 @@ export class ControlRefused extends Error {
 /** Longest body, in bytes. */
 export const MAX_BODY_BYTES = 8_192
 const MAX_HEADER_BYTES = 8_192
-/** Connections at once; an operator has one. */
-const MAX_CONNECTIONS = 16
+/** Connections at once; an operator has one, and a script of his a few. */
+const MAX_CONNECTIONS = 64
 const HEADERS_MS = 5_000
 const REQUEST_MS = 10_000
 const SCAN: ScanOptions = { maxBytes: MAX_BODY_BYTES, maxDepth: 4, maxKeys: 64, twinKeys: {} }
