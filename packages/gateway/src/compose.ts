@@ -341,7 +341,11 @@ async function compose(
   })
   const control = await openControl(state, enrolments, publicUrl, (problem) =>
     note('control.failed', { problem }),
-  )
+  ).catch((error: unknown) => {
+    // What listens already would keep the process alive, with a gate that did not start.
+    server.close()
+    throw error
+  })
   note('gate.started', {
     version,
     node: process.version,
