@@ -74,6 +74,8 @@ export class Enrolments implements EnrolledKeys, KeySource {
   readonly #byIssuer = new Map<string, { enrolled: Enrolled; key: VerificationKey; id: string }>()
   /** Enrolments whose code is being redeemed, and the issuers that they become: whoever comes second finds them taken. */
   readonly #redeeming = new Set<string>()
+  /** Revoked here, and not yet durably so: to revoke them again is to try that again. */
+  readonly #unkept = new Set<string>()
 
   private constructor(deps: EnrolmentsDeps) {
     this.#deps = deps
@@ -167,12 +169,14 @@ export class Enrolments implements EnrolledKeys, KeySource {
   async revoke(id: string): Promise<EnrolmentFacts | undefined> {
     const enrolment = this.#byId.get(id)
     if (enrolment === undefined) return undefined
-    if (enrolment.revokedAt !== undefined) return this.#facts(enrolment)
-    const revoked = { ...enrolment, revokedAt: this.#deps.now() }
+    if (enrolment.revokedAt !== undefined && !this.#unkept.has(id)) return this.#facts(enrolment)
+    const revoked = { ...enrolment, revokedAt: enrolment.revokedAt ?? this.#deps.now() }
     this.#put(revoked)
+    this.#unkept.add(id)
     if (revoked.key !== undefined) this.#deps.onRevoked(ENROLLED_ISSUER + revoked.key.thumbprint)
     await this.#deps.store.save(revoked)
     await this.#deps.record('enrolment.revoked', described(revoked))
+    this.#unkept.delete(id)
     return this.#facts(revoked)
   }
 
