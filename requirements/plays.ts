@@ -214,6 +214,21 @@ export const plays = {
     behaviour:
       'each endpoint publishes its protected-resource metadata, and every 401 and 403 carries one complete challenge that names it',
   },
+  'play2.enrolment': {
+    source: 'docs/design/0006-enrolment.md, RFC 9068, RFC 9449',
+    behaviour:
+      'a key that an operator enrolled opens calls for exactly the actor, subject, tenant and scope that were enrolled, by tokens that it signs itself and proves with each request',
+  },
+  'play2.enrolment.code': {
+    source: 'docs/design/0006-enrolment.md',
+    behaviour:
+      'an enrolment code is kept as its hash, redeemed once however many try at once, ends with its time, and tells nothing about why it is refused',
+  },
+  'play2.enrolment.revoke': {
+    source: 'docs/design/0006-enrolment.md, SECURITY.md 1.1',
+    behaviour:
+      'revoking an enrolment ends at once the tokens, calls and streams of its key, and a gate that starts again still knows it',
+  },
   'play2.detection': {
     source: 'playbook Play 2: "Detection idea (KQL-ish)"',
     behaviour: 'allow + agent + write grant + more than 900 s of life raises a finding',

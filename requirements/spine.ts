@@ -238,6 +238,20 @@ export const spine = {
     source: spineOf,
     behaviour: '`callgate connect` speaks stdio to a host and renews its token by itself',
   },
+  'cli.connect.remote': {
+    source: 'docs/design/0006-enrolment.md',
+    behaviour:
+      '`callgate connect URL` relays to a gate elsewhere with a key of its own, 0600 in the state folder of the user, and needs a code once',
+  },
+  'cli.enrol': {
+    source: 'docs/design/0006-enrolment.md',
+    behaviour: '`callgate enrol` makes, lists and revokes enrolments of the gate that runs here',
+  },
+  'control.socket': {
+    source: 'ARCHITECTURE.md section 1 (control/: own listener, own auth)',
+    behaviour:
+      'the control API has a listener of its own, a Unix socket that only the user of the gate can open, and none of its verbs is served to hosts',
+  },
   'cli.evidence': {
     source: spineOf,
     behaviour: '`callgate evidence verify | show` exit 0 when the log verifies and 1 when it does not',

@@ -31,7 +31,12 @@ export class DpopKey {
       ath: hash('sha256', token, 'base64url'),
       ...claims,
     }
-    const signed = `${encode({ typ: 'dpop+jwt', alg: 'ES256', jwk: this.jwk, ...header })}.${encode(payload)}`
+    return this.jws({ typ: 'dpop+jwt', jwk: this.jwk, ...header }, payload)
+  }
+
+  /** Whatever this key is to sign, as a compact JWS. */
+  jws(header: ProofClaims, payload: object): string {
+    const signed = `${encode({ alg: 'ES256', ...header })}.${encode(payload)}`
     const signature = sign('sha256', Buffer.from(signed), { key: this.#key, dsaEncoding: 'ieee-p1363' })
     return `${signed}.${signature.toString('base64url')}`
   }

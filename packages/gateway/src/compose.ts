@@ -20,6 +20,7 @@ import { listen } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
 import { openEgress } from './compose-egress.ts'
+import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { endOfDay } from './config/check.ts'
@@ -50,6 +51,7 @@ import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
+import { createEnrol } from './wire/enrol.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
 import { createRoutes } from './wire/routes.ts'
@@ -104,18 +106,18 @@ async function compose(
   const now = Date.now
   const evidenceKey = await loadSigningKey(join(state, 'keys', 'evidence.key'))
   const { log, node, directory } = await openLog(config, evidenceKey, enclosed === undefined ? 1 : MAX_NODES)
+  const record = (event: string, detail: JsonObject) =>
+    log.append({
+      v: 1,
+      kind: 'gate',
+      id: newCallId(now()),
+      time: new Date(now()).toISOString(),
+      event,
+      detail,
+    })
   const note = (event: string, detail: JsonObject) => {
     enclosed?.(event, detail)
-    log
-      .append({
-        v: 1,
-        kind: 'gate',
-        id: newCallId(now()),
-        time: new Date(now()).toISOString(),
-        event,
-        detail,
-      })
-      .catch(() => undefined)
+    record(event, detail).catch(() => undefined)
   }
 
   const said = new Set<string>()
@@ -139,11 +141,13 @@ async function compose(
     onProblem: (problem) => sayOnce('keys.problem', problem),
     onRotated: (kid) => note('keys.rotated', { kid }),
   })
+  const enrolments = await openEnrolments(config, { record, now, ends: () => ({ inFlight, listeners }) })
   const identity = createIdentity(
     {
-      keys,
+      keys: withEnrolled(keys, enrolments),
       replay,
       sessions: createSessions(),
+      ...(enrolments === undefined ? {} : { enrolled: enrolments }),
       ...(config.identity.dpopNonce ? { nonces: createNonces(keyRing) } : {}),
     },
     {
@@ -161,7 +165,7 @@ async function compose(
       clients: config.identity.clients,
       purposes: config.identity.purposes,
       onReplayed: ({ actor, tenant, token }, what) => {
-        if (what === 'token') listeners.endToken(token.jtiHash)
+        if (what === 'token') listeners.endOf((principal) => principal.token.jtiHash === token.jtiHash)
         sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`)
       },
       clockSkewS: config.identity.clockSkewS,
@@ -334,6 +338,22 @@ async function compose(
     issuers: config.identity.issuers.filter((issuer) => !issuer.dev).map((issuer) => issuer.issuer),
     ready: () => discovery.settled,
     count: (peer, code) => refusals.count(peer, code),
+    enrol:
+      enrolments &&
+      createEnrol({
+        publicUrl,
+        proveKey: identity.proveKey,
+        refund: identity.refund,
+        redeem: (code, jwk, peer) => enrolments.redeem(code, jwk, peer),
+        now,
+      }),
+  })
+  const control = await openControl(state, enrolments, publicUrl, (problem) =>
+    note('control.failed', { problem }),
+  ).catch((error: unknown) => {
+    // What listens already would keep the process alive, with a gate that did not start.
+    server.close()
+    throw error
   })
   note('gate.started', {
     version,
@@ -380,6 +400,7 @@ async function compose(
       listeners.close()
       discovery.stop()
       server.close()
+      await control?.close()
       // Behind a gate without a port nobody is left who could be answered.
       await inFlightAtMost(enclosed === undefined ? DRAIN_MS : 0)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))

@@ -62,17 +62,44 @@ const world: World = {
     health: async (url, isTls) => (await examination()).examineHealth(url, isTls),
   },
   openResolver: async () => (await import('./adapters/dns/resolver.ts')).createDnsResolver(),
-  async relay({ url, tokenFor, dial, signal }) {
+  remote: {
+    read: async (folder) => (await import('./adapters/gate/enrolled-key.ts')).readEnrolment(folder),
+    async enrol({ folder, gate, code, ca }) {
+      const { NotEnrolled, redeem } = await import('./adapters/gate/redeem.ts')
+      const { keepEnrolment } = await import('./adapters/gate/enrolled-key.ts')
+      try {
+        await keepEnrolment(folder, await redeem({ gate, code, ca, now: Date.now }))
+        return undefined
+      } catch (error) {
+        if (error instanceof NotEnrolled) return error.code ?? `HTTP ${error.status}`
+        throw error
+      }
+    },
+    async credential({ folder, ...options }) {
+      const { createEnrolledCredential } = await import('./adapters/gate/enrolled-credential.ts')
+      const { readEnrolment } = await import('./adapters/gate/enrolled-key.ts')
+      const enrolment = await readEnrolment(folder)
+      if (enrolment === undefined) throw new Error(`the key in \`${folder}\` is gone; enrol anew with --code`)
+      return createEnrolledCredential({ enrolment, now: Date.now, ...options })
+    },
+  },
+  async relay({ url, credential, ca, dial, signal, closing }) {
     const { createGateClient } = await import('./adapters/gate/client.ts')
     const { relayStdio } = await import('./wire/stdio-relay.ts')
     // Node keeps it at the end of a process, and hosts end theirs by a signal.
     setTimeout(flushCompileCache, KEEP_MS).unref()
-    const client = createGateClient({ url, tokenFor, ...(dial === undefined ? {} : { dial }) })
+    const client = createGateClient({
+      url,
+      credential,
+      ...(ca === undefined ? {} : { ca }),
+      ...(dial === undefined ? {} : { dial }),
+    })
     await relayStdio({
       input: process.stdin,
       output: process.stdout,
       send: client.send,
       ...(signal === undefined ? {} : { signal }),
+      ...(closing === undefined ? {} : { closing }),
     })
     client.close()
   },

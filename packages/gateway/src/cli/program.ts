@@ -176,16 +176,58 @@ export function createProgram(world: World, version: string): Command {
   program
     .command('connect')
     .description(
-      'stdio line for a host: mints and renews its own token and relays to the gate that runs here',
+      'stdio line for a host: mints and renews its own token and relays to a gate, by default the one that runs here',
     )
+    .argument(
+      '[url]',
+      'endpoint of a gate elsewhere, at which this machine is enrolled, such as https://gate/mcp',
+    )
+    .option('--code <code>', 'enrol this machine first, with the code of `callgate enrol`; or CALLGATE_CODE')
+    .option('--ca <file>', 'authorities of the gate elsewhere, in PEM')
     .option('--state <folder>', 'state folder of the gate')
     .option('--server <id>', 'connect to /mcp/<id>, with bare names, resources and prompts')
     .option('--client <id>', 'which client, and so which actor', 'connect')
     .option('--subject <sub>', 'on whose behalf', 'you')
     .option('--scope <scope>', 'grants, separated by spaces', 'quickstart')
     .option('--token-life <seconds>', 'life of each token, from 5 to 600', '300')
-    .addHelpText('after', '\nExample: claude mcp add callgate -- callgate connect --state /var/lib/callgate')
-    .action(async (options) => (await import('./connect.ts')).connect(world, options))
+    .addHelpText(
+      'after',
+      `
+Example: claude mcp add callgate -- callgate connect --state /var/lib/callgate
+         claude mcp add callgate -- callgate connect https://gate.example/mcp --code cgenrol_...`,
+    )
+    .action(async (url, options) => (await import('./connect.ts')).connect(world, url, options))
+
+  const enrol = program
+    .command('enrol')
+    .description(
+      'make a one-time code with which a machine enrols a key of its own at the gate that runs here',
+    )
+    .option('--actor <name>', 'who will call')
+    .option('--type <type>', 'agent, human or service', 'agent')
+    .option('--subject <name>', 'on whose behalf; default: the actor')
+    .option('--tenant <name>', 'tenant of the actor', 'default')
+    .option('--scope <scope>', 'most that its tokens may hold, grants separated by spaces, no wildcards', '')
+    .option('--expires <time>', 'how long the code can be redeemed, at most 24h', '10m')
+    .option('--key-life <time>', 'how long the key counts, at most 365d', '30d')
+    .option('--state <folder>', 'state folder of the gate')
+    .option(...JSON_FLAG)
+    .addHelpText(
+      'after',
+      '\nExample: callgate enrol --actor billing --tenant acme --scope "tools/call:crm.get"',
+    )
+    .action(async (options) => (await import('./enrol.ts')).enrol(world, options))
+  enrol
+    .command('list')
+    .description('list enrolments, the newest first; never a code')
+    .action(async (_, command) => (await import('./enrol.ts')).enrolList(world, command.optsWithGlobals()))
+  enrol
+    .command('revoke')
+    .description('end an enrolment: its key counts no longer, and its calls and streams end at once')
+    .argument('<id>', 'as `callgate enrol list` shows it')
+    .action(async (id, _, command) =>
+      (await import('./enrol.ts')).enrolRevoke(world, id, command.optsWithGlobals()),
+    )
 
   program
     .command('wrap')

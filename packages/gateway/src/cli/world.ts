@@ -2,8 +2,10 @@ import type { Duplex } from 'node:stream'
 import type { JsonObject } from '../call/json.ts'
 import type { GatewayConfig, ServerConfig } from '../config/declaration.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
+import type { GateCredential } from '../ports/gate-credential.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { Certificates } from './certs.ts'
+import type { RemoteGates } from './connect-remote.ts'
 
 /** A gate that runs in this process. */
 export interface RunningGate {
@@ -30,12 +32,16 @@ export type GateListener = (event: string, detail: JsonObject) => void
 export interface RelayTarget {
   /** URL of the endpoint. */
   readonly url: string
-  /** A token that is good for one more request. */
-  readonly tokenFor: () => string
+  /** How this process is known to it. */
+  readonly credential: GateCredential
+  /** Authorities of its certificate, in PEM; default those of Node. */
+  readonly ca?: string
   /** Opens a connection in another way than over TCP. */
   readonly dial?: () => Duplex
   /** Ends it before the host does. */
   readonly signal?: AbortSignal
+  /** Ends it as if the host had: what was asked is still answered. */
+  readonly closing?: AbortSignal
 }
 
 /** Mints tokens of the development issuer, whose key lies in state/keys. */
@@ -105,4 +111,6 @@ export interface World {
   readonly openResolver: () => Promise<Resolver>
   /** Relays stdio of this process to an endpoint of a gate until the host closes it. */
   readonly relay: (options: RelayTarget) => Promise<void>
+  /** Gates elsewhere, and the keys that are enrolled there. */
+  readonly remote: RemoteGates
 }

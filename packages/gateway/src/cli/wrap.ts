@@ -58,7 +58,7 @@ export async function wrap(world: World, command: readonly string[], options: Wr
     const issuer = await world.openDevIssuer(config.state)
     const path = `/mcp/${wrapped.name}`
     const user = userName()
-    const tokenFor = renewedToken(world, issuer, {
+    const credential = renewedToken(world, issuer, {
       audience: gate.url + path,
       subject: user,
       clientId: options.client ?? user,
@@ -66,7 +66,7 @@ export async function wrap(world: World, command: readonly string[], options: Wr
       lifetimeS: TOKEN_LIFE_S,
       sid: randomUUID(),
     })
-    await world.relay({ url: gate.url + path, tokenFor, dial: gate.dial, signal: ended.signal })
+    await world.relay({ url: gate.url + path, credential, dial: gate.dial, signal: ended.signal })
   }
   await gate.close()
   return came ? 0 : 1

@@ -1,4 +1,5 @@
 import { judgeHost, stripHost } from '../net/address.ts'
+import { ENROLLED_ISSUER } from '../ports/enrolments.ts'
 import { parseReference } from '../ports/secret-reference.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
 import type { DeclaredConfig } from './declaration.ts'
@@ -70,6 +71,15 @@ function checkCertificates({ identity, listener }: DeclaredConfig): Finding[] {
 
 function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] {
   const findings: Finding[] = []
+  if (identity.issuers.length === 0 && !identity.enrolment)
+    findings.push(
+      finding(
+        ['identity', 'issuers'],
+        'is empty, so that nobody could call; name one, or set `enrolment: true`',
+      ),
+    )
+  if (identity.enrolment && !identity.algorithms.includes('ES256'))
+    findings.push(finding(['identity', 'algorithms'], 'lacks `ES256`, with which enrolled keys sign'))
   const seen = new Map<string, number>()
   for (const [index, issuer] of identity.issuers.entries()) {
     const path = ['identity', 'issuers', index] as const
@@ -77,6 +87,10 @@ function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] 
     if (first !== undefined)
       findings.push(finding([...path, 'issuer'], `is \`identity.issuers[${first}].issuer\` again; keep one`))
     seen.set(issuer.issuer, first ?? index)
+    if (issuer.issuer.startsWith(ENROLLED_ISSUER))
+      findings.push(
+        finding([...path, 'issuer'], `begins with \`${ENROLLED_ISSUER}\`, the names of enrolled keys`),
+      )
     if (issuer.dev && issuer.jwks !== undefined) {
       findings.push(
         finding(

@@ -95,7 +95,16 @@ const certificate = z.strictObject({
 
 /** `identity` of callgate.yaml. */
 export const identity = z.strictObject({
-  issuers: z.array(issuer).min(1).max(64).describe('Issuers whose tokens are accepted.'),
+  issuers: z
+    .array(issuer)
+    .max(64)
+    .describe('Issuers whose tokens are accepted. At least one, unless `enrolment` is true.'),
+  enrolment: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether keys can be enrolled: `callgate enrol` makes one-time codes, `callgate connect URL --code CODE` redeems one at `POST /enrol`, and the key then signs its own short tokens for exactly the actor, subject, tenant and scope that it was enrolled for.',
+    ),
   algorithms: z
     .array(z.enum(algorithms))
     .min(1)

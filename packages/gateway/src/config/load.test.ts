@@ -87,6 +87,7 @@ test('the least configuration is the strictest one', () => {
       replay: 'proof',
       dpopNonce: false,
       messageSignatures: 'off',
+      enrolment: false,
       purposes: [],
       clients: {},
       certificates: [],

@@ -379,6 +379,38 @@ export const registry = {
     fix: 'look at the peer in the record; `identity.missesPerPeer` sets the limit',
     sees: both,
   },
+  CG_IDENTITY_ENROLMENT: {
+    status: 401,
+    rpc: -31130,
+    publicText: 'the access token says something else than what its key was enrolled for; make a new one',
+    fix: 'the record names the claim; a key speaks for the actor, subject and tenant that it was enrolled for, and for nobody else',
+    sees: both,
+  },
+  CG_IDENTITY_ENROLMENT_ENDED: {
+    status: 401,
+    rpc: -31131,
+    publicText:
+      'the key is not enrolled at this gate, or not any more: it has expired or was revoked; ask its operator for a new enrolment code',
+    fix: '`callgate enrol list` says how it ended; make a new code with `callgate enrol`, when that was not meant',
+    sees: both,
+  },
+
+  // Enrolment of a key: `POST /enrol`.
+  CG_ENROL_CODE: {
+    status: 403,
+    rpc: -31150,
+    publicText:
+      'the enrolment code is wrong, or was used, has expired or was revoked; ask the operator of the gate for a new one',
+    fix: '`callgate enrol list` says what became of it; make another with `callgate enrol`',
+    sees: both,
+  },
+  CG_ENROL_UNAVAILABLE: {
+    status: 503,
+    rpc: -31151,
+    publicText: 'the key cannot be enrolled at the moment; the code is still good, try again in a minute',
+    fix: 'free space under the state directory: an enrolment must be kept and recorded before it counts',
+    sees: both,
+  },
 
   // Row 2: catalogue.
   CG_CATALOG_UNKNOWN_SERVER: {

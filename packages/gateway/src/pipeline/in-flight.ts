@@ -1,4 +1,4 @@
-import type { GrowingCall } from '../call/call.ts'
+import type { GrowingCall, Principal } from '../call/call.ts'
 import { PassingMap } from '../call/passing-map.ts'
 import { Refusal } from '../call/refusal.ts'
 
@@ -88,6 +88,12 @@ export class InFlight {
     const entry = this.#entries.get(id)
     entry?.controller.abort(reason)
     return entry !== undefined
+  }
+
+  /** Aborts the calls of whom `fits` names. */
+  abortOf(fits: (principal: Principal) => boolean, reason: Refusal): void {
+    for (const { call, controller } of this.#entries.values())
+      if (call.principal !== undefined && fits(call.principal)) controller.abort(reason)
   }
 
   /** Aborts every call, for the shutdown. */

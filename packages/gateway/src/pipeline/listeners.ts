@@ -123,19 +123,15 @@ export class Listeners {
     }
   }
 
-  /** Ends the streams that a token keeps open: it was revoked. */
-  endToken(jtiHash: string): void {
-    this.#endAll(({ principal }) => principal.token.jtiHash === jtiHash)
+  /** Ends the streams of whom `fits` names: what opened them counts no longer. */
+  endOf(fits: (principal: Principal) => boolean): void {
+    for (const stream of [...this.#streams.values()].flat())
+      if (fits(stream.listener.principal) && this.#end(stream)) stream.stop()
   }
 
   /** Ends every stream, for the shutdown. */
   close(): void {
-    this.#endAll(() => true)
-  }
-
-  #endAll(ends: (listener: Listener) => boolean): void {
-    for (const stream of [...this.#streams.values()].flat())
-      if (ends(stream.listener) && this.#end(stream)) stream.stop()
+    this.endOf(() => true)
   }
 
   /** Forgets a stream and what is heard for it; false: it was forgotten before. */

@@ -17,6 +17,8 @@ const BEFORE_MESSAGE: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'CG_WIRE_TIMEOUT',
   'CG_WIRE_DRAINING',
   'CG_WIRE_SESSION',
+  'CG_ENROL_CODE',
+  'CG_ENROL_UNAVAILABLE',
 ])
 
 /** How a refusal looks on the wire: exactly one of the four shapes of ARCHITECTURE.md "What the caller sees". */

@@ -1,8 +1,10 @@
 import { Refusal } from '../call/refusal.ts'
 import type { ReasonCode } from '../call/reason-code.ts'
+import { ENROL_PATH } from './enrol.ts'
 import { type Exchange, send } from './http-listener.ts'
 import type { createMcpEndpoint } from './mcp-endpoint.ts'
 import { refusalToWire } from './refusal-to-wire.ts'
+import { refusalOf } from './turn.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']
 const METADATA = '/.well-known/oauth-protected-resource'
@@ -26,6 +28,8 @@ export interface RouteOptions {
   /** Every server has listed its tools, or has failed to once. */
   readonly ready: () => boolean
   readonly count: (peer: string, code: ReasonCode) => void
+  /** Answers `POST /enrol`; undefined: nobody can be enrolled, and the path is none. @throws Refusal */
+  readonly enrol: ((exchange: Exchange) => Promise<void>) | undefined
 }
 
 /** What each path of the data listener answers. There is nothing here that takes a command. */
@@ -36,12 +40,22 @@ export function createRoutes(options: RouteOptions) {
     const { path } = exchange
     const mcp = endpoint.endpointOf(path)
     if (mcp !== undefined) return endpoint.serve(exchange, mcp)
+    if (path === ENROL_PATH && options.enrol !== undefined) return enrol(exchange, options.enrol)
     if (path === '/healthz') return reading(exchange, () => health(exchange))
     if (path.startsWith(METADATA)) {
       const resource = endpoint.endpointOf(path.slice(METADATA.length) || '/mcp')
       if (resource !== undefined) return reading(exchange, () => metadata(exchange, resource.resource))
     }
     refuse(exchange, new Refusal('CG_WIRE_PATH', { internal: 'no such path' }))
+  }
+
+  async function enrol(exchange: Exchange, answer: (exchange: Exchange) => Promise<void>): Promise<void> {
+    try {
+      await answer(exchange)
+    } catch (error) {
+      const refusal = refusalOf(error)
+      refuse(exchange, refusal, refusal.code === 'CG_WIRE_HTTP_METHOD' ? ['Allow', 'POST'] : [])
+    }
   }
 
   /** Documents are read and never told anything. */

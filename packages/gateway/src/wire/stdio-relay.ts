@@ -25,6 +25,8 @@ export interface RelayOptions {
   readonly send: (request: Sent) => Promise<Posted>
   /** Ends the relay before the host does. */
   readonly signal?: AbortSignal
+  /** Ends the relay as if the host had: nothing more is read, and what was asked is still answered. */
+  readonly closing?: AbortSignal
   /** Milliseconds that answers may take after the host closed its end. Default 5,000. */
   readonly lingerMs?: number
 }
@@ -72,6 +74,7 @@ export async function relayStdio({
   output,
   send,
   signal,
+  closing,
   lingerMs = 5_000,
 }: RelayOptions): Promise<void> {
   const gone = new AbortController()
@@ -84,6 +87,11 @@ export async function relayStdio({
 
   signal?.addEventListener('abort', leave, { once: true })
   if (signal?.aborted === true) leave()
+  const stop = (): void => {
+    input.destroy()
+  }
+  closing?.addEventListener('abort', stop, { once: true })
+  if (closing?.aborted === true) stop()
   try {
     for await (const bytes of readMessages(input, MAX_LINE_BYTES, () => (lines.cut = frame))) {
       const task = take(bytes).finally(() => tasks.delete(task))
@@ -92,7 +100,7 @@ export async function relayStdio({
       await lines.ready()
     }
   } catch (error) {
-    if (!gone.signal.aborted) throw error
+    if (!gone.signal.aborted && closing?.aborted !== true) throw error
   }
   for (const running of open) if (running.standing) running.controller.abort()
   const timer = setTimeout(leave, lingerMs)

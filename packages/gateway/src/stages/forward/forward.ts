@@ -222,12 +222,18 @@ const AFTER_THE_FACT: ReadonlySet<UpstreamFault> = new Set<UpstreamFault>([
   'timeout',
 ])
 
+/** Why the gate itself ends calls that their host still waits for: it stops, or their key counts no longer. */
+const ENDED_BY_GATE: ReadonlySet<ReasonCode | undefined> = new Set<ReasonCode | undefined>([
+  'CG_WIRE_DRAINING',
+  'CG_IDENTITY_ENROLMENT_ENDED',
+])
+
 function refusalOf(error: unknown, call: RecordedCall, signal: AbortSignal): unknown {
   if (!(error instanceof UpstreamFailed)) return error
   const ended = signal.reason instanceof Refusal ? signal.reason.code : undefined
-  // The gate stopped: a read can be asked again, of anything else nobody knows how far it came.
-  if (ended === 'CG_WIRE_DRAINING' && call.class === 'read') return signal.reason
-  const fault = ended === 'CG_CALL_DEADLINE' || ended === 'CG_WIRE_DRAINING' ? 'timeout' : error.fault
+  // A read can be asked again, of anything else nobody knows how far it came.
+  if (ENDED_BY_GATE.has(ended) && call.class === 'read') return signal.reason
+  const fault = ended === 'CG_CALL_DEADLINE' || ENDED_BY_GATE.has(ended) ? 'timeout' : error.fault
   // Nobody can say whether a side effect happened: never report it as failed, never retry it.
   const unknown = call.class !== 'read' && AFTER_THE_FACT.has(fault)
   return new Refusal(unknown ? 'CG_UPSTREAM_UNKNOWN_FATE' : CODES[fault], {

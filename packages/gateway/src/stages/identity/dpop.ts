@@ -50,6 +50,13 @@ export interface Proven {
   readonly key: KeyObject
 }
 
+/** A proof of a key that no token names yet. */
+export interface ProvenKey extends Proven {
+  /** The members that its thumbprint is made of, and no others. */
+  readonly jwk: JsonObject
+  readonly thumbprint: string
+}
+
 /**
  * Checks a DPoP proof as RFC 9449 section 4.3 lists it, cheapest first; whether it was used before is for the replay guard.
  * INVARIANT: only the key that the token names is ever used, so a stranger cannot choose what is verified.
@@ -65,24 +72,45 @@ export function checkProof(
   nowS: number,
   rules: ProofRules,
 ): Proven {
+  return checkAny(proof, { token, keyThumbprint }, nowS, rules)
+}
+
+/**
+ * Checks a proof that comes without a token: what it shows is that its sender holds the key in its header.
+ * @throws Refusal CG_IDENTITY_PROOF naming the member, CG_IDENTITY_NONCE
+ */
+export function checkProofOfKey(proof: Proof, nowS: number, rules: ProofRules): ProvenKey {
+  return checkAny(proof, undefined, nowS, rules)
+}
+
+function checkAny(
+  proof: Proof,
+  bound: { readonly token: string; readonly keyThumbprint: string } | undefined,
+  nowS: number,
+  rules: ProofRules,
+): ProvenKey {
   if (proof.jwt.length > MAX_PROOF_CHARS) throw wrong(`it is longer than ${MAX_PROOF_CHARS} characters`)
   const jws = inProof(() => parseJws(proof.jwt, rules.algorithms, true))
   if (jws.typ?.toLowerCase() !== 'dpop+jwt') throw wrong('header `typ` is not `dpop+jwt`')
   const jwk = publicJwk(jws.header)
-  if (thumbprintOf(jwk) !== keyThumbprint)
+  const thumbprint = thumbprintOf(jwk)
+  if (bound !== undefined && thumbprint !== bound.keyThumbprint)
     throw wrong('header `jwk` is not the key that the token is bound to')
+  if (thumbprint === undefined) throw wrong('header `jwk` is not a public key')
   const claims = inProof(() => parseJsonPart(jws.payload, PAYLOAD_SCAN, 'payload'))
   if (member(claims, 'htm') !== proof.httpMethod) throw wrong(`\`htm\` is not ${proof.httpMethod}`)
   if (!isSameUrl(stringMember(claims, 'htu'), proof.url)) throw wrong(`\`htu\` is not ${shown(proof.url)}`)
-  if (member(claims, 'ath') !== hash('sha256', token, 'base64url')) throw wrong('`ath` names another token')
+  const ath = bound === undefined ? undefined : hash('sha256', bound.token, 'base64url')
+  if (member(claims, 'ath') !== ath) throw wrong('`ath` names another token')
   const jti = stringMember(claims, 'jti')
   if (jti === undefined || jti === '' || jti.length > MAX_JTI_CHARS)
     throw wrong(`\`jti\` is not a text of 1 to ${MAX_JTI_CHARS} characters`)
   const exp = checkAge(member(claims, 'iat'), nowS, rules.clockSkewS)
   checkNonce(member(claims, 'nonce'), rules)
   const key = importKey(jwk)
-  inProof(() => checkSignature(jws, { kid: keyThumbprint, alg: undefined, key }))
-  return { id: hash('sha256', JSON.stringify(['dpop', keyThumbprint, jti]), 'hex').slice(0, 32), exp, key }
+  inProof(() => checkSignature(jws, { kid: thumbprint, alg: undefined, key }))
+  const id = hash('sha256', JSON.stringify(['dpop', thumbprint, jti]), 'hex').slice(0, 32)
+  return { id, exp, key, jwk: publicMembers(jwk), thumbprint }
 }
 
 /** Thumbprint of a public key (RFC 7638), in base64url; undefined when it is none. */
@@ -106,11 +134,14 @@ function publicJwk(header: JsonObject): JsonObject {
   return jwk
 }
 
-function importKey(jwk: JsonObject): KeyObject {
+function publicMembers(jwk: JsonObject): Record<string, string> {
   const names = THUMBPRINT_MEMBERS[stringMember(jwk, 'kty') ?? ''] ?? []
-  const material = Object.fromEntries(names.map((name) => [name, stringMember(jwk, name) ?? '']))
+  return Object.fromEntries(names.map((name) => [name, stringMember(jwk, name) ?? '']))
+}
+
+function importKey(jwk: JsonObject): KeyObject {
   try {
-    return createPublicKey({ key: material, format: 'jwk' })
+    return createPublicKey({ key: publicMembers(jwk), format: 'jwk' })
   } catch {
     throw wrong('header `jwk` is not a public key')
   }

@@ -4,12 +4,14 @@ import type {
   IdentifiedCall,
   PeerCertificate,
   Principal,
+  Proof,
   ReceivedCall,
   Session,
 } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
+import { ENROLLED_ISSUER, type Enrolled, type EnrolledKeys } from '../../ports/enrolments.ts'
 import type { KeySource, VerificationKey } from '../../ports/key-source.ts'
 import type { Claim, ReplayGuard } from '../../ports/replay-guard.ts'
 import type { Sessions } from '../../ports/sessions.ts'
@@ -26,6 +28,8 @@ import {
   requiredText,
 } from './claims.ts'
 import { type CertificateRule, certificatePrincipal } from './certificates.ts'
+import type { ProvenKey } from './dpop.ts'
+import { enrolledPrincipal, proveNewKey, refuseEnded } from './enrolled.ts'
 import type { Nonces } from './nonces.ts'
 import { createPossession } from './possession.ts'
 import { type Registered, checkRegistered } from './registered.ts'
@@ -45,6 +49,8 @@ export interface IdentityDeps {
   readonly sessions: Sessions
   /** Nonces for DPoP proofs (RFC 9449 section 9); default none: a proof is bounded by its age and used once. */
   readonly nonces?: Nonces
+  /** Keys that are enrolled here, whose public halves `keys` has too; default none: their tokens are those of a stranger. */
+  readonly enrolled?: EnrolledKeys
 }
 
 /** One accepted issuer, and how its tokens are read. */
@@ -108,7 +114,17 @@ export interface Identity extends Stage<ReceivedCall, IdentifiedCall> {
    * @throws Refusal CG_IDENTITY_*, at once or by rejection
    */
   readonly authenticate: (caller: Caller, now: number) => Identified | Promise<Identified>
+  /**
+   * Judges the proof of a key that is to be enrolled. The peer pays for it as for a token not seen before.
+   * @throws Refusal CG_IDENTITY_FLOOD, CG_IDENTITY_PROOF, CG_IDENTITY_NONCE
+   */
+  readonly proveKey: (proof: Proof | undefined, peer: string, now: number) => Promise<ProvenKey>
+  /** Gives back what `proveKey` took: the key was enrolled. */
+  readonly refund: (peer: string) => void
 }
+
+/** Keys that are enrolled sign in one way: a point of P-256 is all that has to be kept of them. */
+const ENROLLED_ALGORITHMS: ReadonlySet<string> = new Set(['ES256'])
 
 /** JWTs of other kinds that an issuer signs with the same keys must not pass as access tokens (RFC 8725 s3.11). */
 const ACCESS_TOKEN_TYPES = new Set(['jwt', 'at+jwt', 'application/at+jwt'])
@@ -159,6 +175,15 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     },
   })
   const generationOf = (issuer: string): number => deps.keys.generation(issuer)
+  /**
+   * INVARIANT: an issuer with the name of an enrolled key is judged by its enrolment or refused, never by anything else.
+   * @returns undefined for every other issuer
+   * @throws Refusal CG_IDENTITY_ENROLMENT_ENDED
+   */
+  const enrolledOf = (issuer: string): Enrolled | undefined =>
+    deps.enrolled !== undefined && issuer.startsWith(ENROLLED_ISSUER)
+      ? (deps.enrolled.find(issuer) ?? refuseEnded())
+      : undefined
 
   function authenticate(caller: Caller, now: number): Identified | Promise<Identified> {
     const { token, peer } = caller
@@ -222,7 +247,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     }
     const payload = parsePayload(jws.payload)
     const issuer = requiredText(payload, 'iss')
-    const rules = issuers.get(issuer)
+    const rules = enrolledOf(issuer) === undefined ? issuers.get(issuer) : { issuer }
     if (rules === undefined) {
       throw new Refusal('CG_IDENTITY_ISSUER', {
         internal: `claim \`iss\` is ${shown(issuer)} (expected ${[...issuers.keys()].map(shown).join(' or ')})`,
@@ -230,7 +255,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     }
     return withKey(issuer, kid, (generation, found) => {
       checkSignature(jws, found)
-      const entry = describe(payload, rules, tokenKey(jws.signed), generation, now)
+      const entry = describe(payload, jws.typ, rules, tokenKey(jws.signed), generation, now)
       cache.set(key, entry)
       const admitted = admit(entry, key, caller, now)
       if (!(admitted instanceof Promise)) budget.refund(caller.peer)
@@ -242,6 +267,7 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
   /** What a payload says, once its signature holds. */
   function describe(
     payload: JsonObject,
+    typ: string | undefined,
     rules: IssuerRules,
     tokenId: string,
     generation: number,
@@ -251,10 +277,14 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     const exception = exceptionOf(rules, now)
     const said = parseClaims(payload, rules.claims, exception, tokenId)
     checkLifetime(said, exception?.maxTokenLifeS ?? maxTokenLifeS)
-    const claims =
-      exception === undefined ? said : { ...said, exp: Math.min(said.exp, exception.until / 1_000) }
+    const own = enrolledOf(rules.issuer)
+    const until = Math.min(exception?.until ?? Infinity, own?.endsAt ?? Infinity)
+    const claims = { ...said, exp: Math.min(said.exp, until / 1_000) }
     const tenant = tenantClaim === undefined ? 'default' : requiredText(payload, tenantClaim)
-    const principal = principalOf(claims, tenant, actors)
+    const principal =
+      own === undefined
+        ? principalOf(claims, tenant, actors)
+        : enrolledPrincipal(claims, payload, typ, own, actors)
     checkRegistered(principal, options)
     const tuple = tupleOf(principal)
     const binding = bindingOf(tuple, claims.sid, claims.confirmation)
@@ -314,7 +344,11 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     const { principal, tuple, claims } = token
     const possessed = possess(token, key, caller, now)
     if (possessed === undefined && token.claimed) return enter(principal, tuple, claims.sid, caller, now)
-    return claimed(token, possessed).then(() => enter(principal, tuple, claims.sid, caller, now))
+    return claimed(token, possessed).then(() => {
+      // What was revoked while the store was at it must not enter: nobody would end it any more.
+      enrolledOf(claims.iss)
+      return enter(principal, tuple, claims.sid, caller, now)
+    })
   }
 
   /** Waits for the proof first: a token that its holder cannot prove is not claimed. */
@@ -389,6 +423,17 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     // A cold key set is fetched within 5 s; all else is well under a millisecond, or one fsync.
     budgetMs: 6_000,
     authenticate,
+    async proveKey(proof, peer, now) {
+      spend(peer, now)
+      return proveNewKey(proof, now, {
+        algorithms: ENROLLED_ALGORITHMS,
+        clockSkewS: skewS,
+        isFresh: deps.nonces && ((nonce) => deps.nonces?.isFresh(nonce, now) === true),
+        newNonce: deps.nonces && (() => deps.nonces?.issue(now) ?? ''),
+        claim: async (id, exp) => (await claimOf(id, exp, randomUUID(), 'proof')) === 'first',
+      })
+    },
+    refund: (peer) => budget.refund(peer),
     run(call) {
       const identified = authenticate(call.caller, call.receivedAt)
       return identified instanceof Promise
