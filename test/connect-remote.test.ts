@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, after, before, test } from 'node:test'
@@ -88,6 +89,63 @@ test('enrolled once with a code, it lists and calls; later without one, with the
   open.request(3, 'tools/list')
   assert.ok((await open.answer(3)).result, 'a running one goes on')
   await calls(connect(t, own))
+})
+
+test('where the gate wants every request signed, connect signs; a proxy that changes one on the way is noticed', async (t) => {
+  verifies('play2.message-integrity')
+  const signing = await TestGate.start(
+    { servers: fixture.yaml('fix'), identity: `${IDENTITY}\nmessageSignatures: required` },
+    t,
+  )
+  const own = home(t)
+  const { code } = await enrolmentOf(signing)
+  const host = connect(t, own, ['--code', code], `${signing.url}/mcp`)
+  await calls(host)
+  assert.equal(await host.close(), 0)
+  const proxy = createServer((incoming, outgoing) => {
+    const chunks: Buffer[] = []
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+    incoming.on('end', () => {
+      const body = Buffer.concat(chunks).toString().replace('"text":"hi"', '"text":"ho"')
+      const headers = { ...incoming.headers, 'content-length': String(Buffer.byteLength(body)) }
+      const { method = '', url = '' } = incoming
+      const passed = request(signing.url + url, { method, headers, agent: false }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 0, answer.headers)
+        answer.pipe(outgoing)
+      })
+      passed.end(method === 'GET' ? undefined : body)
+    })
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    proxy.close()
+    proxy.closeAllConnections()
+  })
+  const address = proxy.address()
+  const through = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
+  const { port } = new URL(signing.url)
+  await signing.stop()
+  // The name that hosts have for the gate is that of the proxy.
+  const behind = await TestGate.start(
+    {
+      folder: signing.folder,
+      servers: fixture.yaml('fix'),
+      identity: `${IDENTITY}\nmessageSignatures: required`,
+      more: `listener: { port: ${port}, publicUrl: "${through}" }`,
+    },
+    t,
+  )
+  const { code: second } = await enrolmentOf(behind)
+  const proxied = connect(t, home(t), ['--code', second], `${through}/mcp`)
+  await proxied.initialize()
+  proxied.request(1, 'tools/list')
+  assert.match(JSON.stringify(await proxied.answer(1)), /fix__echo/)
+  const before = fixture.receivedOf('tools/call').length
+  proxied.request(2, 'tools/call', { name: 'fix__echo', arguments: { text: 'hi' } })
+  assert.match(JSON.stringify(await proxied.answer(2)), /signature of the request does not hold/)
+  assert.equal(fixture.receivedOf('tools/call').length, before)
+  proxied.request(3, 'tools/call', { name: 'fix__echo', arguments: { text: 'untouched' } })
+  assert.doesNotMatch(JSON.stringify(await proxied.answer(3)), /CG_/)
 })
 
 test('two that start at once with one code are both served by the one key', async (t) => {

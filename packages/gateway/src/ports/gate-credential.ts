@@ -2,6 +2,8 @@
 export interface Asked {
   readonly method: 'GET' | 'POST'
   readonly url: string
+  /** What else will be sent. */
+  readonly headers: Readonly<Record<string, string>>
   /** Empty for GET. */
   readonly body: Uint8Array
 }

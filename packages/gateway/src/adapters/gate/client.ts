@@ -47,24 +47,17 @@ export function createGateClient({ url, credential, ca, dial }: GateClientOption
   }
 
   function once({ method, headers, body, signal }: GateRequest): Promise<IncomingMessage> {
+    const all = {
+      ...headers,
+      host,
+      accept: method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream',
+      ...(method === 'GET'
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': String(body.length) }),
+    }
+    const shown = credential.headersFor({ method, url, headers: all, body })
     return new Promise((resolve, reject) => {
-      const sent = open(
-        {
-          ...connection,
-          method,
-          signal,
-          headers: {
-            ...headers,
-            host,
-            ...credential.headersFor({ method, url, body }),
-            accept: method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream',
-            ...(method === 'GET'
-              ? {}
-              : { 'content-type': 'application/json', 'content-length': String(body.length) }),
-          },
-        },
-        resolve,
-      )
+      const sent = open({ ...connection, method, signal, headers: { ...all, ...shown } }, resolve)
       sent.on('error', reject)
       sent.end(body)
     })

@@ -52,10 +52,19 @@ export function createEnrolledCredential(options: EnrolledCredentialOptions): Ga
   }
 
   return {
-    headersFor({ method, url }: Asked) {
+    headersFor({ method, url, headers, body }: Asked) {
       const { jwt, hash: ath } = freshToken()
       const claims = { htm: method, htu: url, ath, ...(nonce === undefined ? {} : { nonce }) }
-      return { authorization: `DPoP ${jwt}`, dpop: key.proof(claims, now() / 1_000) }
+      const shown = { authorization: `DPoP ${jwt}`, dpop: key.proof(claims, now() / 1_000) }
+      // Signed whether the gate asks for it or not: a proxy on the way that changes something is then noticed.
+      const message = {
+        method,
+        targetUri: url,
+        headers: Object.entries({ ...headers, ...shown }).flat(),
+        body: method === 'GET' ? undefined : body,
+      }
+      const signature = key.sign(message, now() / 1_000)
+      return { ...shown, ...pairs(signature) }
     },
     learn(fresh) {
       nonce = fresh
@@ -69,4 +78,11 @@ export function createEnrolledCredential(options: EnrolledCredentialOptions): Ga
       return false
     },
   }
+}
+
+/** Names and values in turn, as an object. */
+function pairs(flat: readonly string[]): Record<string, string> {
+  const all: Record<string, string> = {}
+  for (let i = 0; i < flat.length; i += 2) all[flat[i] ?? ''] = flat[i + 1] ?? ''
+  return all
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { chmod, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { type SignableMessage, signMessage } from '../../net/message-signature.ts'
 import { realDisk, replaceDurably } from '../file/disk.ts'
 import { systemCode } from '../file/evidence-errors.ts'
 
@@ -47,6 +48,8 @@ export interface SigningJwk {
   readonly jws: (header: Readonly<Record<string, unknown>>, claims: object) => string
   /** A DPoP proof (RFC 9449 section 4.2). @param nowS seconds since the epoch */
   readonly proof: (claims: { htm: string; htu: string; ath?: string; nonce?: string }, nowS: number) => string
+  /** Headers of a signature over a request, names and values in turn (RFC 9421). @param nowS seconds since the epoch */
+  readonly sign: (message: SignableMessage, nowS: number) => readonly string[]
 }
 
 /** A new key. Nothing of it is kept until the gate has taken it. */
@@ -75,6 +78,7 @@ export function openKey(jwk: KeptEnrolment['key']): SigningJwk {
         { typ: 'dpop+jwt', jwk: { kty, crv, x, y } },
         { jti: randomUUID(), iat: Math.floor(nowS), ...claims },
       ),
+    sign: (message, nowS) => signMessage(message, key, thumbprint, nowS),
   }
 }
 
