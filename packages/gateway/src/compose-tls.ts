@@ -55,11 +55,7 @@ export async function openTls(
     expiry.hold('listener.tls.cert', endingsOf(cert))
     expiry.hold('listener.tls.clientCa', endingsOf(clientCa))
     expiry.hold('listener.tls.crl', lists)
-    const days = inspectCertificate(cert, Date.now()).lifetimeDays
-    if (days > MAX_LIFE_DAYS)
-      note('tls.lifetime', {
-        problem: `the certificate lives ${days} days, at most ${MAX_LIFE_DAYS} are sane`,
-      })
+    sayLong(cert, note)
   }
   sayLives(taken)
   let unwatch = (): void => undefined
@@ -94,6 +90,20 @@ export async function openTls(
     },
     close: () => unwatch(),
   }
+}
+
+/** Tells of a certificate of ours that lives longer than is sane; --strict refuses it. */
+function sayLong(
+  cert: Buffer,
+  note: (event: string, detail: JsonObject) => void,
+  whose: JsonObject = {},
+): void {
+  const days = inspectCertificate(cert, Date.now()).lifetimeDays
+  if (days <= MAX_LIFE_DAYS) return
+  note('tls.lifetime', {
+    ...whose,
+    problem: `the certificate lives ${days} days, at most ${MAX_LIFE_DAYS} are sane`,
+  })
 }
 
 /** Files that fit together, and what they say of clients. */
@@ -181,6 +191,7 @@ export async function openServerTls(
       current.set(id, { ...(caFile === undefined ? {} : { ca: caFile }), ...own })
       expiry.hold(`servers.${id}.tls.ca`, endingsOf(caFile))
       expiry.hold(`servers.${id}.tls.cert`, endingsOf(own.cert))
+      if (own.cert !== undefined) sayLong(own.cert, note, { server: id })
     }
     const signs = await signsOf(paths)
     await take().catch((error: unknown) => {

@@ -140,7 +140,7 @@ export const identity = z.strictObject({
     .enum(['off', 'required'])
     .default('off')
     .describe(
-      'Whether each request that comes under no client certificate must be signed by the key of its token (RFC 9421), so that a proxy on the way can change nothing of it. A signature that is there must hold either way.',
+      'Whether each request must be signed by the key of its token (RFC 9421), so that a proxy on the way can change nothing of it; tokens that name the client certificate of the connection are exempt. A signature that is there must hold either way.',
     ),
   purposes: z
     .array(word('a word in lower case', /^[a-z][a-z0-9_-]{0,63}$/))

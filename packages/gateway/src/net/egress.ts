@@ -39,11 +39,17 @@ export function alwaysEnforced(reason: EgressReason): boolean {
   return FIXED.has(reason)
 }
 
-/** Judges one URL by its text. @returns undefined when nothing speaks against it; its name may still resolve to a private address */
-export function judgeEgress(url: UrlFacts, rules: EgressRules): EgressReason | undefined {
-  if (url.hostname === '') return 'no_host'
+/**
+ * Judges one URL by its text.
+ * @param identifier it may be a name of somebody's own and no place (FoundUrls.identifiers): it is judged where it names an address
+ * @returns undefined when nothing speaks against it; its name may still resolve to a private address
+ */
+export function judgeEgress(url: UrlFacts, rules: EgressRules, identifier = false): EgressReason | undefined {
+  const isName = identifier && !rules.schemes.includes(url.scheme)
+  if (url.hostname === '') return isName ? undefined : 'no_host'
   if (url.is_link_local) return 'metadata'
-  if (url.is_private) return 'private'
+  if (url.is_private && !(isName && isPlainName(url.hostname))) return 'private'
+  if (isName) return undefined
   // A host without scheme is what a tool will put one before.
   if (url.scheme !== '' && !rules.schemes.includes(url.scheme)) return 'scheme'
   if (url.port !== null && rules.ports.length > 0 && !rules.ports.includes(url.port)) return 'port'
@@ -51,6 +57,11 @@ export function judgeEgress(url: UrlFacts, rules: EgressRules): EgressReason | u
   if (rules.allow.length > 0 && !rules.allow.some((entry) => covers(entry, url.hostname)))
     return 'not_allowed'
   return undefined
+}
+
+/** A name that stands for no machine of everybody's, as `localhost` does. */
+function isPlainName(hostname: string): boolean {
+  return !judgeHost(hostname).isAddress && !/(?:^|\.)localhost$/.test(hostname)
 }
 
 /** Judges what a name resolved to: one address that is not public speaks against all of them. */

@@ -47,7 +47,8 @@ test('text without a URL has none', () => {
     '/etc/passwd',
     '12:30',
   ]) {
-    assert.deepEqual(findUrls({ text: value }), { urls: [], fault: undefined }, value)
+    const { urls, fault } = findUrls({ text: value })
+    assert.deepEqual({ urls, fault }, { urls: [], fault: undefined }, value)
   }
   assert.deepEqual(findUrls({ link: 'overview', title: 'one.example', n: 5, ok: true, none: null }).urls, [])
 })

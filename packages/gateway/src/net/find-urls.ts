@@ -1,5 +1,5 @@
 import type { Json } from '../call/json.ts'
-import { judgeBareHost, judgeUrl, type UrlFacts } from './url-facts.ts'
+import { isReaching, judgeBareHost, judgeUrl, type UrlFacts } from './url-facts.ts'
 
 /** Most URLs of one call that are judged. More is a fault, not a reason to look away. */
 export const MAX_URLS = 64
@@ -11,6 +11,8 @@ const MAX_SCHEME = 32
 /** The URLs of a call's arguments. With a `fault` the list is not complete: rules about URLs must not trust it. */
 export interface FoundUrls {
   readonly urls: readonly UrlFacts[]
+  /** Those of `urls` that may be names of somebody's own, such as `note://today`: of no scheme that is known, and not said to be URLs. */
+  readonly identifiers: ReadonlySet<UrlFacts>
   /** `too_many`: over MAX_URLS. `unreadable`: a text that starts like a URL and that no parser accepts, or too long. */
   readonly fault: 'too_many' | 'unreadable' | undefined
 }
@@ -37,11 +39,12 @@ const ENCODED = /^[\s\0]{0,64}[a-z][a-z0-9+.-]{0,31}%(?:25){0,64}3a/i
 export function findUrls(value: Json): FoundUrls {
   const search = new Search()
   search.walk(value, '')
-  return { urls: search.urls, fault: search.fault }
+  return { urls: search.urls, identifiers: search.identifiers, fault: search.fault }
 }
 
 class Search {
   readonly urls: UrlFacts[] = []
+  readonly identifiers = new Set<UrlFacts>()
   fault: FoundUrls['fault']
   readonly #seen = new Set<string>()
 
@@ -78,15 +81,15 @@ class Search {
     const broken = /\s/.test(whole)
     if (SPECIAL.test(whole) || ABSOLUTE.test(whole)) {
       // Prose may begin with one; a member that holds a URL holds nothing else, and some programs drop the blanks.
-      this.#judge(whole, !broken || namesUrl(member))
+      this.#judge(whole, !broken || namesUrl(member), member)
       if (whole === text && !broken) return
-    } else if (/^[/\\]{2}[^\s/\\]/.test(whole) && !broken) this.#judge(`http:${whole}`, false)
+    } else if (/^[/\\]{2}[^\s/\\]/.test(whole) && !broken) this.#judge(`http:${whole}`, false, member)
     else if (whole !== '' && !broken && !whole.includes('://')) this.#host(whole, member)
-    this.#inside(text)
+    this.#inside(text, member)
   }
 
   /** URLs in running text, found from their colon backwards so that no text costs more than one pass. */
-  #inside(text: string): void {
+  #inside(text: string, member: string): void {
     for (let colon = text.indexOf(':'); colon !== -1; colon = text.indexOf(':', colon + 1)) {
       if (this.fault === 'too_many') return
       const next = text[colon + 1]
@@ -102,7 +105,7 @@ class Search {
       const body = raw.slice(colon + 1 - start).replace(/^[/\\]+/, '')
       if (/^[).,;:!?\]]*$/.test(body)) continue
       if (raw.length > MAX_URL_LENGTH) this.fault ??= 'unreadable'
-      else this.#judge(raw.includes('[') ? raw : raw.replace(/[).,;:!?\]]+$/, ''), true)
+      else this.#judge(raw.includes('[') ? raw : raw.replace(/[).,;:!?\]]+$/, ''), true, member)
       // A URL inside a URL is data of the first; to look again from there would cost a pass for each.
       colon = start + raw.length - 1
     }
@@ -123,11 +126,16 @@ class Search {
     if (isHost || /[.:]/.test(first.hostname) || first.hostname === 'localhost') this.#add(text, facts)
   }
 
-  #judge(raw: string, mustParse: boolean): void {
+  #judge(raw: string, mustParse: boolean, member: string): void {
     const facts = judgeUrl(raw)
     if (facts.length === 0) {
       if (mustParse) this.fault ??= 'unreadable'
-    } else this.#add(raw, facts)
+    } else {
+      this.#add(raw, facts)
+      // Members called `uri` hold the names of resources; one called `url` or `link` says that it is a place.
+      if (namesUrl(member) && !/^uris?$/.test(lastWord(member))) return
+      for (const one of facts) if (!isReaching(one.scheme)) this.identifiers.add(one)
+    }
   }
 
   #add(raw: string, facts: readonly UrlFacts[]): void {

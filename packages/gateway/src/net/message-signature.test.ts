@@ -104,7 +104,7 @@ test('every change of what means something is seen; what means nothing may chang
   const message = signed()
   assert.equal(judge({ ...message, method: 'PUT' }), 'forged')
   assert.equal(judge({ ...message, targetUri: 'https://gate.example/mcp/crm' }), 'forged')
-  for (const name of ['authorization', 'dpop', 'content-type', 'mcp-method'])
+  for (const name of ['authorization', 'dpop', 'accept', 'content-type', 'mcp-method'])
     assert.equal(judge(replaced(message, name, 'another')), 'forged', name)
   assert.equal(
     judge({ ...message, body: Buffer.from('{"jsonrpc":"2.1"}') }),
@@ -120,6 +120,7 @@ test('every change of what means something is seen; what means nothing may chang
   const more = (name: string): SignableMessage => ({ ...message, headers: [...message.headers, name, 'x'] })
   assert.equal(judge(more('Mcp-Name')), 'does not cover `mcp-name`')
   assert.equal(judge(more('Last-Event-ID')), 'does not cover `last-event-id`')
+  assert.equal(judge(more('Content-Encoding')), 'does not cover `content-encoding`')
   assert.equal(judge(more('Authorization')), 'header `authorization` stands twice')
   assert.equal(judge(more('Signature')), 'header `signature` stands twice')
   assert.equal(judge(more('X-Forwarded-For')), 'holds')

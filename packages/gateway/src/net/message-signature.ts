@@ -13,7 +13,9 @@ const MIN_NONCE_CHARS = 22
 const STEERING: ReadonlySet<string> = new Set([
   'authorization',
   'dpop',
+  'accept',
   'content-type',
+  'content-encoding',
   'content-digest',
   'last-event-id',
 ])
@@ -59,7 +61,7 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
 }
 
 /** The header that asks for a signature (RFC 9421 section 5.1); what a request lacks is not covered. */
-export const ACCEPT_SIGNATURE = `${LABEL}=("@method" "@target-uri" "authorization" "dpop" "content-type" "content-digest");created;expires;nonce;alg;keyid;tag="${LABEL}"`
+export const ACCEPT_SIGNATURE = `${LABEL}=("@method" "@target-uri" "authorization" "dpop" "accept" "content-type" "content-digest");created;expires;nonce;alg;keyid;tag="${LABEL}"`
 
 /**
  * Headers to send beside those of a message, so that no byte of it that means something can be changed on the way.

@@ -19,6 +19,25 @@ export interface UrlFacts {
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, ws: 80, wss: 443, ftp: 21 }
 
+/**
+ * Schemes by which programs open connections or files, as URL libraries, curl, Java, PHP and drivers of databases know them. Every
+ * other one is a name of somebody's own, such as `note://today` of an MCP server: it is judged only where it names an address.
+ */
+const REACHING: ReadonlySet<string> = new Set(
+  (
+    'http https ws wss ftp ftps sftp tftp scp ssh telnet gopher dict ldap ldaps smb smbs cifs nfs afp dav davs webdav webdavs imap ' +
+    'imaps pop3 pop3s smtp smtps rtsp rtsps rtmp rtmps rtmpt sip sips mqtt mqtts amqp amqps stomp nats redis rediss memcached mongodb ' +
+    'mongodb+srv postgres postgresql mysql mariadb mssql sqlserver oracle cassandra couchbase neo4j bolt clickhouse jdbc odbc git ' +
+    'git+ssh git+https git+http svn svn+ssh hg rsync docker tcp udp unix unixgram vnc rdp xmpp irc ircs ipp ipps grpc grpcs thrift ' +
+    'file netdoc jar phar expect php zip ogg glob data view-source blob filesystem'
+  ).split(' '),
+)
+
+/** Whether a scheme is one that programs reach something by. */
+export function isReaching(scheme: string): boolean {
+  return scheme === '' || REACHING.has(scheme)
+}
+
 /** Hosts of a platform that gives names to strangers (github.io) are domains of their own; the host is parsed already. */
 export const DOMAIN_OPTIONS = {
   allowPrivateDomains: true,

@@ -75,6 +75,30 @@ test('one bad URL among good ones refuses, wherever it stands: nested, in text, 
   assert.equal(typeof (await judge({ args: { text: 'no address, and 10.0.0.1 in prose' } })), 'object')
 })
 
+test('a name of somebody’s own is no place, unless it names an address or stands where a URL is said to stand', async () => {
+  for (const args of [
+    { uri: 'note://today' },
+    { resourceUri: 'test://example-resource' },
+    { text: 'see memo://inbox/3' },
+    { retry: 'no' },
+  ])
+    assert.equal(typeof (await judge({ args })), 'object', JSON.stringify(args))
+  for (const args of [
+    { uri: 'note://127.0.0.1/' },
+    { uri: 'note://localhost/' },
+    { uri: 'note://metadata.google.internal/' },
+    { url: 'note://today' },
+    { uri: 'gopher://inside/' },
+    { uri: 'redis://cache:6379' },
+    { uri: 'file:///etc/passwd' },
+  ])
+    assert.notEqual(typeof (await judge({ args })), 'object', JSON.stringify(args))
+  const roots = { one: { roots: [{ uri: 'file:///home/ada' }] } }
+  assert.equal(typeof (await judge({ retry: { responses: roots, requestState: undefined } })), 'object')
+  const both = { one: { roots: [], action: 'accept', content: { url: 'http://127.0.0.1/' } } }
+  assert.equal(await judge({ retry: { responses: both, requestState: undefined } }), 'CG_EGRESS_PRIVATE')
+})
+
 test('a resource is judged where its URI is one that a server fetches', async () => {
   const resource = (name: string) => ({ target: { server: 'fix', kind: 'resource' as const, name } })
   assert.equal(await judge(resource('http://127.0.0.1/x')), 'CG_EGRESS_PRIVATE')

@@ -1,5 +1,5 @@
 import type { AuthorizedCall, PinnedCall } from '../../call/call.ts'
-import type { Json } from '../../call/json.ts'
+import { type Json, isJsonObject } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
@@ -54,10 +54,10 @@ export function createEgressStage({ rulesFor, resolver }: EgressOptions): Stage<
     run(call, signal) {
       const rules = rulesFor(call.target)
       if (rules === undefined) return { ...call, egress: 'judged' }
-      const { urls, fault } = urlsOf(call)
-      const byText = new Set(urls.map((url) => judgeEgress(url, rules)))
+      const { urls, identifiers, fault } = urlsOf(call)
+      const byText = new Set(urls.map((url) => judgeEgress(url, rules, identifiers.has(url))))
       byText.add(fault)
-      const names = resolver === undefined ? [] : namesOf(urls)
+      const names = resolver === undefined ? [] : namesOf(urls.filter((url) => !identifiers.has(url)))
       if (resolver === undefined || names.length === 0) return judged(call, byText, rules)
       // What its text refuses already is told to no name server.
       refuseAny(byText, rules)
@@ -71,9 +71,16 @@ export function createEgressStage({ rulesFor, resolver }: EgressOptions): Stage<
 /** The URLs of everything that the server gets: arguments, the host's answers to its questions, a URI that it will fetch. */
 function urlsOf({ args, retry, target }: AuthorizedCall): FoundUrls {
   const parts: Json[] = [args]
-  if (retry?.responses !== undefined) parts.push(retry.responses)
+  if (retry?.responses !== undefined) parts.push(...Object.values(retry.responses).map(withoutRoots))
   if (target.kind === 'resource' && FETCHED.test(target.name)) parts.push({ url: target.name })
   return findUrls(parts)
+}
+
+/** What a host says of its roots goes nowhere: servers are told those of the operator (docs/life-of-a-call.md). */
+function withoutRoots(response: Json): Json {
+  if (!isJsonObject(response)) return response
+  const { roots: _, ...rest } = response
+  return rest
 }
 
 async function resolved(

@@ -75,8 +75,8 @@ export interface IdentityOptions extends Registered {
    */
   readonly replay?: 'proof' | 'once' | 'session'
   /**
-   * `required`: each request that comes under no client certificate is signed by the key of its token (RFC 9421). Default `off`: a
-   * signature that is there must hold all the same.
+   * `required`: each request is signed by the key of its token (RFC 9421), unless the token names the client certificate that it comes
+   * under. Default `off`: a signature that is there must hold all the same.
    */
   readonly messageSignatures?: 'off' | 'required'
   /** Who client certificates are that come without a token; default none: a token is needed. */

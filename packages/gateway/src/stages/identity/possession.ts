@@ -12,7 +12,7 @@ export interface PossessionRules {
   /** Accepted algorithms of proofs. */
   readonly algorithms: ReadonlySet<string>
   readonly clockSkewS: number
-  /** Whether each request that comes under no client certificate must be signed (RFC 9421). */
+  /** Whether each request must be signed whose token names no client certificate (RFC 9421). */
   readonly signedMessages: boolean
   /** Undefined: proofs need no nonce. */
   readonly nonces: Nonces | undefined
@@ -68,8 +68,8 @@ export function createPossession(rules: PossessionRules): Possess {
 
   return (token, key, caller, now) => {
     const { confirmation } = token.claims
-    // Under a client certificate TLS keeps every byte as it was sent; without one a proxy on the way might not.
-    const mustSign = rules.signedMessages && caller.certificate === undefined
+    // Under the certificate that the token names TLS keeps every byte as its holder sent it. Another one may be that of a proxy.
+    const mustSign = rules.signedMessages && confirmation?.certificateThumbprint === undefined
     if (mustSign && caller.signed !== true)
       throw new Refusal('CG_IDENTITY_UNSIGNED', { internal: 'the request is not signed' })
     if (caller.signed === true && confirmation?.keyThumbprint === undefined) {
