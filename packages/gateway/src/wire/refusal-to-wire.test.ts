@@ -21,7 +21,8 @@ test('every refusal of a later row is a tool result for a tool, and an error of 
   verifies('wire.policy-denial')
   for (const code of CODES) {
     const area = code.split('_')[1]
-    if (area === 'WIRE' || area === 'IDENTITY' || area === 'ENROL' || code === 'CG_CATALOG_UNKNOWN_TOOL') continue
+    if (area === 'WIRE' || area === 'IDENTITY' || area === 'ENROL' || code === 'CG_CATALOG_UNKNOWN_TOOL')
+      continue
     for (const era of ['legacy', 'modern'] as const) {
       const tool = refusalToWire(new Refusal(code, { internal: 'secret' }), context({ era }))
       assert.ok(tool.shape === 'tool', code)

@@ -28,7 +28,8 @@ export function enrolledPrincipal(
   if (claims.actor !== actor.id) throw otherwise('claim `act.sub`', actor.id)
   if (member(payload, 'tenant') !== tenant) throw otherwise('claim `tenant`', tenant)
   // Purposes are what rules allow by, and nobody has enrolled any.
-  if (member(payload, 'authorization_details') !== undefined) throw otherwise('claim `authorization_details`', 'none')
+  if (member(payload, 'authorization_details') !== undefined)
+    throw otherwise('claim `authorization_details`', 'none')
   const wider = claims.grants.find((grant) => !scope.includes(grant))
   if (wider !== undefined) {
     throw new Refusal('CG_IDENTITY_GRANTS', {
