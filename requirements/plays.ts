@@ -155,6 +155,21 @@ export const plays = {
     behaviour:
       'an exchanged token is shared only by calls of the same issuer, tenant, actor, subject, client and grants',
   },
+  'identity.user-consent': {
+    source: 'RFC 6749 section 4.1, RFC 7009, RFC 7636, RFC 9207',
+    behaviour:
+      'a server that acts in a person’s name is called by a token that this person consented to, for one agent, until he, the operator, the issuer or the server ends it; without one the call is refused and says what to do',
+  },
+  'identity.user-consent.phishing': {
+    source: 'RFC 8252 section 7.3; MCP elicitation, URL mode: phishing',
+    behaviour:
+      'a code comes back to the machine that asked for it, and counts once, for the caller who began alone',
+  },
+  'identity.user-consent.sealed': {
+    source: 'RFC 9700 section 4.14; ARCHITECTURE.md section 4, KeyRing',
+    behaviour:
+      'tokens of persons are kept sealed to their server, person and client; none is in a file, record or output',
+  },
   'identity.token-answer-strict': {
     source: 'RFC 6749 sections 3.3 and 5.1, RFC 8693 section 2.2.1',
     behaviour:

@@ -13,24 +13,24 @@ import { realDisk, replaceDurably } from './adapters/file/disk.ts'
 import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { createSecrets } from './adapters/secrets/index.ts'
 import type { UpstreamOptions } from './adapters/upstream/index.ts'
+import { type ConsentsDeps, type OpenConsents, openConsents } from './compose-consents.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { parseReference } from './ports/secret-reference.ts'
 
 /** What the gate shows of itself and tells of its callers, as the upstream adapter takes it. */
 export interface OwnCredentials {
   readonly options: Pick<UpstreamOptions, 'credentials' | 'assertCaller'>
+  /** Undefined: no server asks for any. */
+  readonly consents: OpenConsents | undefined
   close(): Promise<void>
 }
 
 /**
  * Puts secrets, credentials and assertions together; no secret is read and nothing connected before the first call. The public key
  * to what the gate asserts stands in `state/keys/assertion.jwks.json`, for issuers and servers.
- * @param say told once of each source that is in trouble
  */
-export async function openOwnCredentials(
-  config: GatewayConfig,
-  say: (event: string, problem: string) => void,
-): Promise<OwnCredentials> {
+export async function openOwnCredentials(config: GatewayConfig, deps: ConsentsDeps): Promise<OwnCredentials> {
+  const { say } = deps
   const servers: Record<string, CredentialConfig> = {}
   const asserting = new Set<string>()
   for (const [id, server] of Object.entries(config.servers)) {
@@ -58,8 +58,17 @@ export async function openOwnCredentials(
     if (reference.kind !== 'pkcs11') throw new TypeError('only keys of a PKCS #11 token sign there')
     return secrets.sign(reference, algorithm, bytes)
   }
-  const credentials = createCredentials(servers, { readSecret, signInToken, gate })
+  const needs = { readSecret, signInToken, now: () => performance.now() }
+  const consents = await openConsents(config, deps, needs)
+  const credentials = createCredentials(servers, {
+    ...needs,
+    gate,
+    ...(consents === undefined
+      ? {}
+      : { consentSource: (server: string) => consents.registry.source(server) }),
+  })
   return {
+    consents,
     options: {
       credentials,
       ...(gate === undefined || asserting.size === 0

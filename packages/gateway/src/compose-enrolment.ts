@@ -5,9 +5,8 @@ import type { JsonObject } from './call/json.ts'
 import { Refusal } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { enrolmentVerbs } from './control/enrolment-verbs.ts'
 import { Enrolments } from './control/enrolments.ts'
-import { createControlServer } from './control/server.ts'
+import { type ControlVerb, createControlServer } from './control/server.ts'
 import { type ControlListener, listenPrivately } from './control/socket.ts'
 import type { InFlight } from './pipeline/in-flight.ts'
 import type { Listeners } from './pipeline/listeners.ts'
@@ -59,15 +58,14 @@ export function withEnrolled(keys: KeySource, enrolments: Enrolments | undefined
   }
 }
 
-/** Opens the control API of a gate; its verbs are about enrolments, so without these there is none. */
+/** Opens the control API of a gate; without verbs there is none. */
 export async function openControl(
   state: string,
-  enrolments: Enrolments | undefined,
-  publicUrl: string,
+  verbs: readonly ControlVerb[],
   onFault: (problem: string) => void,
 ): Promise<ControlListener | undefined> {
-  if (enrolments === undefined) return undefined
-  const server = createControlServer(enrolmentVerbs(enrolments, publicUrl), (error) =>
+  if (verbs.length === 0) return undefined
+  const server = createControlServer(verbs, (error) =>
     onFault(error instanceof Error ? error.message : String(error)),
   )
   try {

@@ -23,6 +23,8 @@ import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
+import { consentVerbs } from './control/consent-verbs.ts'
+import { enrolmentVerbs } from './control/enrolment-verbs.ts'
 import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
@@ -51,7 +53,8 @@ import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
-import { createEnrol } from './wire/enrol.ts'
+import { CONSENT_PATH, createConsent } from './wire/consent.ts'
+import { ENROL_PATH, createEnrol } from './wire/enrol.ts'
 import { createListener } from './wire/http-listener.ts'
 import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
 import { createRoutes } from './wire/routes.ts'
@@ -139,7 +142,10 @@ async function compose(
   const replay = await openReplayGuard(join(state, node === 0 ? 'replay.journal' : `replay-${node}.journal`))
   const keyRing = await openKeyRing(join(state, 'keys'), {
     onProblem: (problem) => sayOnce('keys.problem', problem),
-    onRotated: (kid) => note('keys.rotated', { kid }),
+    onRotated: (kid) => {
+      note('keys.rotated', { kid })
+      void own.consents?.reseal()
+    },
   })
   const enrolments = await openEnrolments(config, { record, now, ends: () => ({ inFlight, listeners }) })
   const identity = createIdentity(
@@ -181,8 +187,15 @@ async function compose(
     sayOnce,
   )
   const serverTls = await openServerTls(config.servers, note, ends)
-  const own = await openOwnCredentials(config, sayOnce)
+  const own = await openOwnCredentials(config, {
+    keyRing,
+    record,
+    say: sayOnce,
+    now,
+    onOwn: (server) => discovery.askNow(server),
+  })
   const upstream = createUpstream({ servers: upstreamServers(config, serverTls), version, ...own.options })
+  const consents = own.consents?.registry
   const states = createRequestStates(keyRing, now)
   const taskIds = createTaskIds(keyRing)
   const declared = (server: string, host: JsonObject): JsonObject =>
@@ -272,13 +285,16 @@ async function compose(
         (server === undefined ? undefined : config.servers[server]?.timeoutMs) ?? DEFAULT_DEADLINE_MS,
     },
   )
+  const mayReachServer = (principal: Principal, server: string, kind: Target['kind']): boolean =>
+    isServerInScope(principal, server) && policy.mayReachServer(principal, server, kind)
+  const mayUse = (principal: Principal, server: string): boolean =>
+    (['tool', 'resource', 'prompt'] as const).some((kind) => mayReachServer(principal, server, kind))
   const gate = createGate({
     authenticate: async (caller) => identity.authenticate(caller, now()),
     run,
     catalog,
     mayReach,
-    mayReachServer: (principal, server, kind) =>
-      isServerInScope(principal, server) && policy.mayReachServer(principal, server, kind),
+    mayReachServer,
     found: (servers) => discovery.found(servers),
     lost: (server) => discovery.look(server),
     upstream,
@@ -338,23 +354,33 @@ async function compose(
     issuers: config.identity.issuers.filter((issuer) => !issuer.dev).map((issuer) => issuer.issuer),
     ready: () => discovery.settled,
     count: (peer, code) => refusals.count(peer, code),
-    enrol:
-      enrolments &&
-      createEnrol({
-        publicUrl,
-        proveKey: identity.proveKey,
-        refund: identity.refund,
-        redeem: (code, jwk, peer) => enrolments.redeem(code, jwk, peer),
-        now,
+    posted: {
+      ...(enrolments && {
+        [ENROL_PATH]: createEnrol({
+          publicUrl,
+          proveKey: identity.proveKey,
+          refund: identity.refund,
+          redeem: (code, jwk, peer) => enrolments.redeem(code, jwk, peer),
+          now,
+        }),
       }),
+      ...(consents && {
+        [CONSENT_PATH]: createConsent({ publicUrl, identify: gate.identify, mayUse, consents }),
+      }),
+    },
+    draining: () => draining,
   })
-  const control = await openControl(state, enrolments, publicUrl, (problem) =>
-    note('control.failed', { problem }),
-  ).catch((error: unknown) => {
-    // What listens already would keep the process alive, with a gate that did not start.
-    server.close()
-    throw error
-  })
+  const verbs = [
+    ...(enrolments === undefined ? [] : enrolmentVerbs(enrolments, publicUrl)),
+    ...(consents === undefined ? [] : consentVerbs(consents)),
+  ]
+  const control = await openControl(state, verbs, (problem) => note('control.failed', { problem })).catch(
+    (error: unknown) => {
+      // What listens already would keep the process alive, with a gate that did not start.
+      server.close()
+      throw error
+    },
+  )
   note('gate.started', {
     version,
     node: process.version,

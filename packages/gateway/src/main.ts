@@ -62,6 +62,10 @@ const world: World = {
     health: async (url, isTls) => (await examination()).examineHealth(url, isTls),
   },
   openResolver: async () => (await import('./adapters/dns/resolver.ts')).createDnsResolver(),
+  consent: {
+    listen: async () => (await import('./wire/consent-callback.ts')).listenForConsent(),
+    post: async (target, body) => (await import('./adapters/gate/post.ts')).postTo(target, body),
+  },
   remote: {
     read: async (folder) => (await import('./adapters/gate/enrolled-key.ts')).readEnrolment(folder),
     async enrol({ folder, gate, code, ca }) {

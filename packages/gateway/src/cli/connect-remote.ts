@@ -144,7 +144,7 @@ async function read(remote: RemoteGates, folder: string): Promise<KeptFacts | un
 }
 
 /** @throws CommandFailed for what is no endpoint of a gate, or plain HTTP off this machine */
-function endpointOf(given: string): { readonly gate: string; readonly endpoint: string } {
+export function endpointOf(given: string): { readonly gate: string; readonly endpoint: string } {
   const url = URL.parse(given)
   const wrong = (why: string): CommandFailed =>
     new CommandFailed(`\`${given}\` ${why}`, {
@@ -161,7 +161,7 @@ function endpointOf(given: string): { readonly gate: string; readonly endpoint: 
   return { gate: url.origin, endpoint: url.origin + path }
 }
 
-function readAuthorities(file: string): string {
+export function readAuthorities(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
@@ -173,7 +173,7 @@ function readAuthorities(file: string): string {
 }
 
 /** One folder a gate, in the user's state folder (XDG base directories). */
-function folderOf(env: World['env'], gate: string): string {
+export function folderOf(env: World['env'], gate: string): string {
   const given = env['XDG_STATE_HOME']
   // What is not absolute is to be ignored, says that standard.
   const base = given?.startsWith('/') === true ? given : join(env['HOME'] || homedir(), '.local', 'state')

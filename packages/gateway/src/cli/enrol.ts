@@ -1,8 +1,7 @@
 import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
-import { askControl } from '../control/client.ts'
 import type { ControlAnswer } from '../control/server.ts'
-import { loadConfig } from '../config/load.ts'
-import { readRunFile, stateFolder } from './locate.ts'
+import type { GatewayConfig } from '../config/declaration.ts'
+import { askControlOf } from './control.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
 import type { World } from './world.ts'
 
@@ -73,45 +72,17 @@ export async function enrolRevoke(world: EnrolWorld, id: string, options: Asking
   print(`${id} is revoked: ${textOf(body, 'actor')} can call no more, and its streams have ended`)
 }
 
-/** @throws CommandFailed when no gate answers, nobody can be enrolled there, or it refuses */
-async function ask(
+const ask = (
   { env }: EnrolWorld,
-  { state: given }: Asking,
+  { state }: Asking,
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
   body?: JsonObject,
-): Promise<ControlAnswer> {
-  const state = stateFolder(env, given)
-  let answer: ControlAnswer
-  try {
-    answer = await askControl(state, method, path, body)
-  } catch (cause) {
-    throw new CommandFailed(`the gate on \`${state}\` cannot be asked: ${reasonOf(cause)}`, {
-      fix: fixOf(env, state, cause),
-      cause,
-    })
-  }
-  if (answer.status < 400) return answer
-  throw new CommandFailed(textOf(answer.body, 'detail'), { exitCode: answer.status === 400 ? 2 : 1 })
-}
+): Promise<ControlAnswer> => askControlOf({ env, state, missing }, method, path, body)
 
-function reasonOf(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  if (code === 'ENOENT' || code === 'ECONNREFUSED') return 'nothing listens on its control socket'
-  if (code === 'EACCES') return 'its control socket is not ours'
-  return cause instanceof Error ? cause.message : String(cause)
-}
-
-function fixOf(env: World['env'], state: string, cause: unknown): string {
-  if (cause instanceof Error && 'code' in cause && cause.code === 'EACCES')
-    return 'run this as the user that the gate runs as'
-  const run = readRunFile(state)
-  if (run === undefined) return 'start the gate, or name its folder with --state'
-  const { config } = loadConfig(run.config, { env: { ...env, CALLGATE_STATE: state } })
-  return config?.identity.enrolment === false
-    ? `set \`identity.enrolment: true\` in ${run.config} and start the gate again`
-    : 'start the gate'
-}
+/** Why a gate cannot enrol. */
+const missing = ({ identity }: GatewayConfig): string | undefined =>
+  identity.enrolment ? undefined : '`identity.enrolment: true`'
 
 /** Seconds of a length of time such as `10m`. @throws CommandFailed */
 function seconds(option: string, text: string): number {

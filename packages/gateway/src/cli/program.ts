@@ -229,6 +229,51 @@ Example: claude mcp add callgate -- callgate connect --state /var/lib/callgate
       (await import('./enrol.ts')).enrolRevoke(world, id, command.optsWithGlobals()),
     )
 
+  const consent = program
+    .command('consent')
+    .description('let a server act in your name, and take it back (servers with `authorization_code`)')
+  const asCaller = (command: Command): Command =>
+    command
+      .argument('<server>', 'id of the server')
+      .argument('[url]', 'endpoint of a gate elsewhere, at which this machine is enrolled')
+      .option('--client <id>', 'which client, as for `callgate connect`', 'connect')
+      .option('--subject <sub>', 'on whose behalf', 'you')
+      .option('--scope <scope>', 'grants, separated by spaces', 'quickstart')
+      .option('--ca <file>', 'authorities of the gate elsewhere, in PEM')
+      .option('--state <folder>', 'state folder of the gate')
+      .option(...JSON_FLAG)
+  asCaller(consent.command('give'))
+    .description('say yes in a browser on this machine; the tokens stay in the gate, sealed')
+    .option('--own', 'for the gate itself, by its operator: what it lists the tools of the server by')
+    .addHelpText(
+      'after',
+      '\nExample: callgate consent give github\n         callgate consent give github https://gate.example/mcp',
+    )
+    .action(async (server, url, options) =>
+      (await import('./consent.ts')).consentGive(world, server, url, options),
+    )
+  asCaller(consent.command('end'))
+    .description('take your own consent back')
+    .addHelpText('after', '\nExample: callgate consent end github')
+    .action(async (server, url, options) =>
+      (await import('./consent.ts')).consentEnd(world, server, url, options),
+    )
+  consent
+    .command('list')
+    .description('list every consent that the gate here keeps, the newest first; never a token')
+    .option('--state <folder>', 'state folder of the gate')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate consent list')
+    .action(async (options) => (await import('./consent.ts')).consentList(world, options))
+  consent
+    .command('revoke')
+    .description('end a consent of anybody, as operator')
+    .argument('<id>', 'as `callgate consent list` shows it')
+    .option('--state <folder>', 'state folder of the gate')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate consent revoke 3f1c09ab55d2e7a8')
+    .action(async (id, options) => (await import('./consent.ts')).consentRevoke(world, id, options))
+
   program
     .command('wrap')
     .description(

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { JsonObject } from '../call/json.ts'
 import type { GatewayConfig, ServerConfig } from '../config/declaration.ts'
+import type { ConsentCallback } from '../ports/consents.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
 import type { GateCredential } from '../ports/gate-credential.ts'
 import type { Resolver } from '../ports/resolver.ts'
@@ -43,6 +44,9 @@ export interface RelayTarget {
   /** Ends it as if the host had: what was asked is still answered. */
   readonly closing?: AbortSignal
 }
+
+/** Where one question to a gate goes. */
+export type GateTarget = Pick<RelayTarget, 'url' | 'credential' | 'ca'>
 
 /** Mints tokens of the development issuer, whose key lies in state/keys. */
 export interface DevMint {
@@ -111,6 +115,15 @@ export interface World {
   readonly openResolver: () => Promise<Resolver>
   /** Relays stdio of this process to an endpoint of a gate until the host closes it. */
   readonly relay: (options: RelayTarget) => Promise<void>
+  /** What `callgate consent` needs of the wire. */
+  readonly consent: {
+    readonly listen: () => Promise<ConsentCallback>
+    /** Sends one JSON object to a gate. @throws Error when it does not answer in JSON */
+    readonly post: (
+      target: GateTarget,
+      body: JsonObject,
+    ) => Promise<{ readonly status: number; readonly body: JsonObject }>
+  }
   /** Gates elsewhere, and the keys that are enrolled there. */
   readonly remote: RemoteGates
 }

@@ -161,16 +161,27 @@ type Credentials = Extract<DeclaredConfig['servers'][string], { transport: 'http
 function checkCredentials(credentials: Credentials, path: ConfigPath, strict: boolean): Finding[] {
   if (credentials === undefined) return []
   const findings: Finding[] = []
-  const [at, reference] = !('auth' in credentials)
-    ? [['secret'], credentials.secret]
-    : 'key' in credentials.auth
-      ? [['auth', 'key'], credentials.auth.key]
-      : [['auth', 'secret'], credentials.auth.secret]
-  const parsed = parseReference(reference, { strict })
-  if ('problem' in parsed) findings.push(finding([...path, ...at], parsed.problem))
+  for (const [at, reference] of referencesIn(credentials)) {
+    const parsed = parseReference(reference, { strict })
+    if ('problem' in parsed) findings.push(finding([...path, ...at], parsed.problem))
+  }
   if ('auth' in credentials && (credentials.issuer === undefined) === (credentials.tokenUrl === undefined))
     findings.push(finding(path, 'needs exactly one of `issuer` and `tokenUrl`'))
+  if (
+    credentials.type === 'authorization_code' &&
+    (credentials.authorizeUrl === undefined) !== (credentials.tokenUrl === undefined)
+  )
+    findings.push(finding([...path, 'authorizeUrl'], 'goes with `tokenUrl`, and `tokenUrl` with it'))
   return findings
+}
+
+function referencesIn(
+  credentials: NonNullable<Credentials>,
+): readonly (readonly [readonly string[], string])[] {
+  if (!('auth' in credentials)) return [[['secret'], credentials.secret]]
+  const { auth } = credentials
+  if ('key' in auth) return [[['auth', 'key'], auth.key]]
+  return 'secret' in auth ? [[['auth', 'secret'], auth.secret]] : []
 }
 
 /** Why a host written into the URL may not be reached. Other names are judged when they are resolved. */

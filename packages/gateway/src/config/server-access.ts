@@ -14,6 +14,23 @@ const signingKey = text(
   (value) => !('problem' in parseReference(value, { strict: false })),
 )
 
+const clientAuthentication = [
+  z.strictObject({
+    method: z.enum(['client_secret_basic', 'client_secret_post']).describe('Client secret (RFC 6749 s2.3).'),
+    secret: secret.describe('Client secret, by reference.'),
+  }),
+  z.strictObject({
+    method: z.literal('private_key_jwt').describe('Signed assertion (RFC 7523 s2.2).'),
+    key: signingKey.describe(
+      'Private key, PEM or JWK, by reference; one in a PKCS #11 token (`type=private`) signs there and is never read.',
+    ),
+    alg: z
+      .enum(['ES256', 'ES384', 'PS256', 'RS256', 'EdDSA', 'Ed25519'])
+      .describe('Algorithm that the key signs with.'),
+    kid: z.string().min(1).max(256).exactOptional().describe('Name of the key in the header. Default none.'),
+  }),
+] as const
+
 const tokenRequest = {
   issuer: text('an https URL, exactly the issuer identifier', isServerUrl)
     .exactOptional()
@@ -23,29 +40,7 @@ const tokenRequest = {
     .describe('The token endpoint itself. Either issuer or tokenUrl.'),
   clientId: z.string().min(1).max(512).describe('Client id of the gate at the issuer.'),
   auth: z
-    .discriminatedUnion('method', [
-      z.strictObject({
-        method: z
-          .enum(['client_secret_basic', 'client_secret_post'])
-          .describe('Client secret (RFC 6749 s2.3).'),
-        secret: secret.describe('Client secret, by reference.'),
-      }),
-      z.strictObject({
-        method: z.literal('private_key_jwt').describe('Signed assertion (RFC 7523 s2.2).'),
-        key: signingKey.describe(
-          'Private key, PEM or JWK, by reference; one in a PKCS #11 token (`type=private`) signs there and is never read.',
-        ),
-        alg: z
-          .enum(['ES256', 'ES384', 'PS256', 'RS256', 'EdDSA', 'Ed25519'])
-          .describe('Algorithm that the key signs with.'),
-        kid: z
-          .string()
-          .min(1)
-          .max(256)
-          .exactOptional()
-          .describe('Name of the key in the header. Default none.'),
-      }),
-    ])
+    .discriminatedUnion('method', clientAuthentication)
     .describe('How the gate proves itself to the token endpoint.'),
   scope: z
     .string()
@@ -97,6 +92,27 @@ export const credentials = z.discriminatedUnion('type', [
       .boolean()
       .default(false)
       .describe('Whether the actor is asserted apart, for issuers that do not read `act`.'),
+  }),
+  z.strictObject({
+    type: z
+      .literal('authorization_code')
+      .describe(
+        'A token that each caller consents to in a browser, by `callgate consent` (RFC 6749 s4.1, RFC 8252).',
+      ),
+    ...tokenRequest,
+    authorizeUrl: text('an https URL; plain http on loopback only', isServerUrl)
+      .exactOptional()
+      .describe('Where the browser goes, for issuers without metadata. With tokenUrl, and only then.'),
+    auth: z
+      .discriminatedUnion('method', [
+        ...clientAuthentication,
+        z.strictObject({
+          method: z
+            .literal('none')
+            .describe('No secret: a public client, as issuers have for applications on people’s machines.'),
+        }),
+      ])
+      .describe('How the gate proves itself to the token endpoint.'),
   }),
 ])
 

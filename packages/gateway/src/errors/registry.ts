@@ -411,6 +411,36 @@ export const registry = {
     fix: 'free space under the state directory: an enrolment must be kept and recorded before it counts',
     sees: both,
   },
+  CG_CONSENT_SERVER: {
+    status: 404,
+    rpc: -31160,
+    publicText: 'there is no server of this name that asks for your consent',
+    fix: 'name a server that the policy lets the caller reach and whose `credentials.type` is `authorization_code`',
+    sees: both,
+  },
+  CG_CONSENT_STATE: {
+    status: 400,
+    rpc: -31161,
+    publicText:
+      'this consent was begun by somebody else, was finished before or took too long; begin it anew',
+    fix: 'run `callgate consent give` again, with the same client and subject from beginning to end and within 10 minutes',
+    sees: both,
+  },
+  CG_CONSENT_REFUSED: {
+    status: 403,
+    rpc: -31162,
+    publicText:
+      'the issuer of this server did not grant what was asked for; the operator of the gate sees why',
+    fix: "the event `consent.refused` says why; check `credentials` of the server and the gate's client at its issuer",
+    sees: both,
+  },
+  CG_CONSENT_UNAVAILABLE: {
+    status: 503,
+    rpc: -31163,
+    publicText: 'your consent cannot be kept at the moment; try again in a minute',
+    fix: 'see that the issuer of the server can be reached, and that there is space under the state directory',
+    sees: both,
+  },
 
   // Row 2: catalogue.
   CG_CATALOG_UNKNOWN_SERVER: {
@@ -574,6 +604,14 @@ export const registry = {
     rpc: -31604,
     publicText: 'the answer of the server is too large and was dropped; ask for less',
     fix: 'nothing to configure: answers end at 8 MiB',
+    sees: both,
+  },
+  CG_UPSTREAM_CONSENT: {
+    status: 403,
+    rpc: -31606,
+    publicText:
+      'this server acts in the name of its user, who has not consented to it or has no longer; the call did not run',
+    fix: 'the user runs `callgate consent give SERVER` on his own machine, then the call can be repeated',
     sees: both,
   },
   CG_UPSTREAM_UNKNOWN_FATE: {

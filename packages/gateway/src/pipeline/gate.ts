@@ -183,7 +183,8 @@ export function createGate(options: GateOptions) {
       )
     } catch (error) {
       if (!(error instanceof UpstreamFailed)) throw error
-      throw new Refusal('CG_UPSTREAM_UNAVAILABLE', { internal: error.message, cause: error })
+      const code = error.fault === 'consent' ? 'CG_UPSTREAM_CONSENT' : 'CG_UPSTREAM_UNAVAILABLE'
+      throw new Refusal(code, { internal: error.message, cause: error })
     }
   }
 

@@ -1,4 +1,8 @@
 import type { Principal } from '../call/call.ts'
+import { UpstreamFailed } from './upstream.ts'
+
+/** Thrown when there is nothing to show to a server: nothing was sent there, so it says nothing of the server. */
+export class CredentialsMissing extends UpstreamFailed {}
 
 /**
  * What the gate shows of itself to the servers behind it. A caller's token is no input of this port, so none can leave by it
@@ -9,7 +13,7 @@ export interface Credentials {
    * Headers that prove the gate to a server, names and values in turn; none for a server without credentials.
    * An array at once when it is kept already, else a promise: one request for all who wait for the same.
    * @param principal for whom the gate acts; undefined: for itself, as when it lists a server's tools
-   * @throws UpstreamFailed by rejection: `unavailable` when there is nothing to show, `busy`, `cancelled` or `timeout` by the
+   * @throws CredentialsMissing by rejection when there is nothing to show, else UpstreamFailed: `busy`, `cancelled` or `timeout` by the
    *   signal, which ends this wait only. Its message names the server and the cause, and holds no secret
    */
   headersFor(

@@ -2,8 +2,9 @@
  * What is sealed. Each purpose has a key of its own, so nothing sealed for one opens for another.
  * `session`: ids of legacy sessions. `request-state`: what a parked call leaves with a modern host.
  * `task`: ids of tasks, which open for at least 24 hours. `dpop-nonce`: what a DPoP proof must carry, for minutes.
+ * `consent`: tokens that servers act by in a person's name, sealed anew with each new key.
  */
-export type SealPurpose = 'session' | 'request-state' | 'task' | 'dpop-nonce'
+export type SealPurpose = 'session' | 'request-state' | 'task' | 'dpop-nonce' | 'consent'
 
 /**
  * Longest life of anything sealed, in milliseconds: a key opens what it sealed this long after a newer one took its place.

@@ -75,7 +75,15 @@ export interface ServerDescription {
 
 /** How an upstream failed. */
 export type UpstreamFault =
-  'unavailable' | 'busy' | 'timeout' | 'protocol' | 'too_large' | 'unknown_fate' | 'cancelled'
+  | 'unavailable'
+  | 'busy'
+  | 'timeout'
+  | 'protocol'
+  | 'too_large'
+  | 'unknown_fate'
+  | 'cancelled'
+  /** The server wants the caller's own consent, and there is none. */
+  | 'consent'
 
 /** Thrown by every upstream adapter; `unknown_fate` when the request was sent and no answer can come. */
 export class UpstreamFailed extends Error {

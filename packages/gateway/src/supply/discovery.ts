@@ -75,6 +75,13 @@ export class Discovery {
     if (!this.#next.has(server) && !this.#asked.has(server)) this.#later(server, AGAIN_MS)
   }
 
+  /** Something changed on our side, so that a server that failed may answer now. */
+  askNow(server: string): void {
+    clearTimeout(this.#next.get(server))
+    this.#next.delete(server)
+    void this.#ask(server)
+  }
+
   stop(): void {
     this.#stopped = true
     this.#availability.stop()

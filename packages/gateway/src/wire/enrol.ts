@@ -36,8 +36,6 @@ export interface EnrolOptions {
 export function createEnrol({ publicUrl, proveKey, refund, redeem, now }: EnrolOptions) {
   return async function enrol(exchange: Exchange): Promise<void> {
     const { request, peer } = exchange
-    if (request.method !== 'POST')
-      throw new Refusal('CG_WIRE_HTTP_METHOD', { internal: 'only POST is served' })
     const body = await readBody(exchange, MAX_BODY_BYTES)
     const code = codeIn(body)
     const jwt = countOf(request, 'dpop') === 1 ? one(request.headers['dpop']) : undefined

@@ -15,14 +15,15 @@ const context = (change: Partial<RefusedContext> = {}): RefusedContext => ({
   proofAlgorithms: ['ES256', 'EdDSA'],
   ...change,
 })
+/** Areas of codes that are HTTP's, or of paths beside `/mcp`. */
+const BEFORE_ROWS: ReadonlySet<string | undefined> = new Set(['WIRE', 'IDENTITY', 'ENROL', 'CONSENT'])
 const CODES = Object.keys(registry) as ReasonCode[]
 
 test('every refusal of a later row is a tool result for a tool, and an error of ours for anything else', () => {
   verifies('wire.policy-denial')
   for (const code of CODES) {
     const area = code.split('_')[1]
-    if (area === 'WIRE' || area === 'IDENTITY' || area === 'ENROL' || code === 'CG_CATALOG_UNKNOWN_TOOL')
-      continue
+    if (BEFORE_ROWS.has(area) || code === 'CG_CATALOG_UNKNOWN_TOOL') continue
     for (const era of ['legacy', 'modern'] as const) {
       const tool = refusalToWire(new Refusal(code, { internal: 'secret' }), context({ era }))
       assert.ok(tool.shape === 'tool', code)

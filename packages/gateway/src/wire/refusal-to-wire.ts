@@ -19,6 +19,10 @@ const BEFORE_MESSAGE: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'CG_WIRE_SESSION',
   'CG_ENROL_CODE',
   'CG_ENROL_UNAVAILABLE',
+  'CG_CONSENT_SERVER',
+  'CG_CONSENT_STATE',
+  'CG_CONSENT_REFUSED',
+  'CG_CONSENT_UNAVAILABLE',
 ])
 
 /** How a refusal looks on the wire: exactly one of the four shapes of ARCHITECTURE.md "What the caller sees". */

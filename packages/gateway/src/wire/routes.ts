@@ -1,6 +1,5 @@
 import { Refusal } from '../call/refusal.ts'
 import type { ReasonCode } from '../call/reason-code.ts'
-import { ENROL_PATH } from './enrol.ts'
 import { type Exchange, send } from './http-listener.ts'
 import type { createMcpEndpoint } from './mcp-endpoint.ts'
 import { refusalToWire } from './refusal-to-wire.ts'
@@ -28,8 +27,10 @@ export interface RouteOptions {
   /** Every server has listed its tools, or has failed to once. */
   readonly ready: () => boolean
   readonly count: (peer: string, code: ReasonCode) => void
-  /** Answers `POST /enrol`; undefined: nobody can be enrolled, and the path is none. @throws Refusal */
-  readonly enrol: ((exchange: Exchange) => Promise<void>) | undefined
+  /** What else takes a POST, by path: enrolments and consents, where there are any. Each throws Refusal. */
+  readonly posted: Readonly<Record<string, (exchange: Exchange) => Promise<void>>>
+  /** True while the gate shuts down. */
+  readonly draining: () => boolean
 }
 
 /** What each path of the data listener answers. There is nothing here that takes a command. */
@@ -40,7 +41,7 @@ export function createRoutes(options: RouteOptions) {
     const { path } = exchange
     const mcp = endpoint.endpointOf(path)
     if (mcp !== undefined) return endpoint.serve(exchange, mcp)
-    if (path === ENROL_PATH && options.enrol !== undefined) return enrol(exchange, options.enrol)
+    if (Object.hasOwn(options.posted, path)) return posted(exchange, options.posted[path])
     if (path === '/healthz') return reading(exchange, () => health(exchange))
     if (path.startsWith(METADATA)) {
       const resource = endpoint.endpointOf(path.slice(METADATA.length) || '/mcp')
@@ -49,9 +50,15 @@ export function createRoutes(options: RouteOptions) {
     refuse(exchange, new Refusal('CG_WIRE_PATH', { internal: 'no such path' }))
   }
 
-  async function enrol(exchange: Exchange, answer: (exchange: Exchange) => Promise<void>): Promise<void> {
+  async function posted(
+    exchange: Exchange,
+    answer: RouteOptions['posted'][string] | undefined,
+  ): Promise<void> {
     try {
-      await answer(exchange)
+      if (exchange.request.method !== 'POST')
+        throw new Refusal('CG_WIRE_HTTP_METHOD', { internal: 'only POST is served' })
+      if (options.draining()) throw new Refusal('CG_WIRE_DRAINING', { retryAfterS: 5 })
+      await answer?.(exchange)
     } catch (error) {
       const refusal = refusalOf(error)
       refuse(exchange, refusal, refusal.code === 'CG_WIRE_HTTP_METHOD' ? ['Allow', 'POST'] : [])

@@ -3,7 +3,7 @@ import { NotObtained } from './fault.ts'
 import { revealSecret } from './fixed.ts'
 import { isTokenKey } from '../../ports/secret-reference.ts'
 import { canSign, signJwt, unsignedJwt } from './jwt.ts'
-import type { ClientAuthentication, ReadSecret, SignInToken, TokenRequest } from './options.ts'
+import type { ClientAuthentication, PublicClient, ReadSecret, SignInToken } from './options.ts'
 
 /**
  * Adds what proves the gate to a token endpoint, to the form or to the headers (RFC 6749 section 2.3.1, RFC 7523 section 2.2).
@@ -12,7 +12,7 @@ import type { ClientAuthentication, ReadSecret, SignInToken, TokenRequest } from
  */
 export async function authenticate(
   server: string,
-  { clientId, auth }: Pick<TokenRequest, 'clientId' | 'auth'>,
+  { clientId, auth }: { readonly clientId: string; readonly auth: ClientAuthentication | PublicClient },
   audience: string,
   { readSecret, signInToken }: { readonly readSecret: ReadSecret; readonly signInToken: SignInToken },
   fresh: boolean,
@@ -28,6 +28,10 @@ export async function authenticate(
         ? await signedInToken(server, auth, claims, signInToken)
         : signedHere(server, auth, claims, await revealSecret(server, auth.key, readSecret, fresh)),
     )
+    return {}
+  }
+  if (auth.method === 'none') {
+    form.set('client_id', clientId)
     return {}
   }
   const secret = await revealSecret(server, auth.secret, readSecret, fresh)

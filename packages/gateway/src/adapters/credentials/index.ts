@@ -1,18 +1,26 @@
 import type { Credentials } from '../../ports/credentials.ts'
 import { fixedSource } from './fixed.ts'
-import { KeptCredentials } from './kept.ts'
+import { KeptCredentials, type Source } from './kept.ts'
 import type { CredentialConfig } from './options.ts'
 import { tokenSource, type TokenSourceNeeds } from './token-source.ts'
 
 export { CALLER_META_KEY, signCaller } from './assertion.ts'
+export { createConsentClient, type ConsentClientNeeds } from './consent-client.ts'
+export { ConsentRegistry } from './consents.ts'
 export type { CredentialConfig, GateIdentity, ReadSecret, SignInToken, Signer } from './options.ts'
 
 /** What credentials need of the gate. */
 export interface CredentialsOptions extends Omit<TokenSourceNeeds, 'now'> {
   /** Default performance.now. */
   readonly now?: () => number
+  /** What a server is shown for those who consented to it; see ConsentRegistry.source. */
+  readonly consentSource?: (server: string) => Source
   /** Milliseconds for one attempt to obtain them. Default 5,000. */
   readonly attemptMs?: number | undefined
+}
+
+function withoutConsents(server: string): never {
+  throw new TypeError(`server \`${server}\` asks for consents, and there are none`)
 }
 
 const NONE: readonly string[] = []
@@ -24,14 +32,23 @@ const NONE: readonly string[] = []
  */
 export function createCredentials(
   servers: Readonly<Record<string, CredentialConfig>>,
-  { readSecret, signInToken, gate, now = () => performance.now(), attemptMs }: CredentialsOptions,
+  {
+    readSecret,
+    signInToken,
+    gate,
+    now = () => performance.now(),
+    consentSource = withoutConsents,
+    attemptMs,
+  }: CredentialsOptions,
 ): Credentials {
   const kept = new Map(
     Object.entries(servers).map(([server, config]) => {
       const source =
         config.type === 'bearer' || config.type === 'header'
           ? fixedSource(server, config, readSecret)
-          : tokenSource(server, config, { readSecret, signInToken, gate, now })
+          : config.type === 'authorization_code'
+            ? consentSource(server)
+            : tokenSource(server, config, { readSecret, signInToken, gate, now })
       return [server, new KeptCredentials(server, source, now, attemptMs)]
     }),
   )

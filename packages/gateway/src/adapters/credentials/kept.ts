@@ -24,6 +24,8 @@ export interface Source {
     signal: AbortSignal,
     fresh: boolean,
   ) => Promise<Obtained>
+  /** Told that the server took no credentials of this caller any more, and dropped those that were kept. */
+  readonly refused?: (principal: Principal | undefined) => void
   readonly close: () => Promise<void>
 }
 
@@ -107,6 +109,7 @@ export class KeptCredentials {
     if (good && now - entry.refusedAt < REPLACED_MS) return false
     entry.headers = undefined
     this.#doubted = true
+    this.#source.refused?.(principal)
     if (!good && now - entry.refusedAt < REFUSED_AGAIN_MS) {
       const what = `server \`${this.#server}\` refuses the gate's credentials again and again (HTTP 401)`
       entry.refusals.begin(now, new NotObtained('caller', what))

@@ -69,8 +69,22 @@ export interface TokenExchange extends TokenRequest {
   readonly actorToken?: boolean
 }
 
+/** A token that the caller consented to at the issuer in a browser (RFC 6749 section 4.1, RFC 7636, RFC 8252). */
+export interface AuthorizationCode extends Omit<TokenRequest, 'auth'> {
+  readonly type: 'authorization_code'
+  /** Where the browser goes, for issuers without metadata. With tokenUrl, and only then. */
+  readonly authorizeUrl?: string
+  readonly auth: ClientAuthentication | PublicClient
+}
+
+/** A client without a secret, as issuers want of those whose browser comes back to the person's own machine. */
+export interface PublicClient {
+  readonly method: 'none'
+}
+
 /** Credentials of one server. */
-export type CredentialConfig = BearerSecret | HeaderSecret | ClientCredentials | TokenExchange
+export type CredentialConfig =
+  BearerSecret | HeaderSecret | ClientCredentials | TokenExchange | AuthorizationCode
 
 /** A private key of the gate and how it signs. */
 export interface Signer {

@@ -18,9 +18,9 @@ export class Pause {
     if (this.#fault === undefined || this.#backoff === undefined) return
     const waitMs = Math.max(this.#backoff.waitMs(now), this.#notBefore - now)
     if (waitMs <= 0) return
-    const { affects, message } = this.#fault
+    const { affects, message, fault } = this.#fault
     const again = `${message}; tried again in ${Math.ceil(waitMs / 1_000)} s`
-    throw new NotObtained(affects, again, { cause: this.#fault })
+    throw new NotObtained(affects, again, { cause: this.#fault, fault })
   }
 
   /** Begins, or goes on twice as long, and at least as long as the other side asked for. */

@@ -105,5 +105,8 @@ function errorOf(
   }
   const fix =
     error === 'invalid_client' ? `; check \`servers.${server}.credentials.clientId\` and \`auth\`` : ''
-  return new NotObtained(affects, `${endpoint} refuses with \`${error}\` (${http})${fix}`, { retryAfterMs })
+  return new NotObtained(affects, `${endpoint} refuses with \`${error}\` (${http})${fix}`, {
+    retryAfterMs,
+    error,
+  })
 }

@@ -1,4 +1,4 @@
-import { member, stringMember } from '../../call/json.ts'
+import { type JsonObject, member, stringMember } from '../../call/json.ts'
 import type { Door } from './door.ts'
 import { NotObtained } from './fault.ts'
 import type { TokenRequest } from './options.ts'
@@ -13,7 +13,12 @@ export interface TokenEndpoint {
   readonly name: string
   /** Whom a client assertion names: the issuer where it is known (draft-ietf-oauth-rfc7523bis), else the URL (RFC 7523 section 3). */
   readonly audience: string
+  /** What else the issuer's metadata say; undefined where there are none. */
+  readonly metadata: JsonObject | undefined
 }
+
+/** What is needed to find it. */
+export type EndpointConfig = Pick<TokenRequest, 'issuer' | 'tokenUrl'>
 
 /**
  * Finds the token endpoint: as configured, or by the issuer's metadata, which must name that very issuer (RFC 8414 section 3.3).
@@ -22,7 +27,7 @@ export interface TokenEndpoint {
  */
 export function findTokenEndpoint(
   server: string,
-  config: TokenRequest,
+  config: EndpointConfig,
   door: Door,
   now: () => number,
 ): (signal: AbortSignal) => Promise<TokenEndpoint> {
@@ -33,6 +38,7 @@ export function findTokenEndpoint(
       url: door.urlOf(tokenUrl, `${where}.tokenUrl\``),
       name: tokenUrl,
       audience: tokenUrl,
+      metadata: undefined,
     })
     return () => found
   }
@@ -73,7 +79,7 @@ async function discover(
     }
     try {
       const url = door.urlOf(endpoint, `token endpoint in the ${metadata}`)
-      return { url, name: endpoint, audience: issuer }
+      return { url, name: endpoint, audience: issuer, metadata: body }
     } catch (cause) {
       throw new NotObtained('everyone', cause instanceof Error ? cause.message : String(cause), { cause })
     }

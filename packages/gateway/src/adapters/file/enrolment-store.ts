@@ -1,11 +1,11 @@
 import { createPublicKey } from 'node:crypto'
-import { constants } from 'node:fs'
-import { mkdir, open, unlink } from 'node:fs/promises'
+import { mkdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Enrolment, EnrolmentStore } from '../../ports/enrolments.ts'
 import { realDisk, replaceDurably } from './disk.ts'
 import { systemCode } from './evidence-errors.ts'
+import { type Exposed, readPrivate } from './private-file.ts'
 
 const NAME = /^([0-9a-f]{16})\.json$/
 /** Longest file: every text at its longest, and room. */
@@ -72,7 +72,7 @@ export function createEnrolmentStore(folder: string): EnrolmentStore {
 
 /** Enrolments decide who may call: a file that cannot be read must neither let in nor silently keep out. */
 async function readEnrolment(path: string, name: string): Promise<Enrolment> {
-  const parsed = stored.safeParse(parse(await readPrivate(path)))
+  const parsed = stored.safeParse(parse(await readPrivate(path, MAX_FILE_BYTES, complain(path))))
   const wrong = !parsed.success
     ? `${parsed.error.issues[0]?.path.join('.') ?? ''} ${parsed.error.issues[0]?.message ?? ''}`.trim()
     : parsed.data.id === NAME.exec(name)?.[1]
@@ -87,22 +87,9 @@ async function readEnrolment(path: string, name: string): Promise<Enrolment> {
   )
 }
 
-/** A file that only we can have written and only we can read; the one that was looked at is the one that is read. */
-async function readPrivate(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    const { mode, uid, size } = await file.stat()
-    const own = process.getuid?.() ?? uid
-    if ((mode & 0o077) !== 0 || uid !== own) {
-      throw new Error(
-        `enrolment \`${path}\` has mode ${(mode & 0o777).toString(8)} and belongs to user ${uid} (expected 600 and ${own}); look who may have changed it, then \`chmod 600\` and \`chown\` it, or remove it`,
-      )
-    }
-    if (size > MAX_FILE_BYTES) return ''
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
+function complain(path: string) {
+  return ({ mode, uid, own }: Exposed): string =>
+    `enrolment \`${path}\` has mode ${mode.toString(8)} and belongs to user ${uid} (expected 600 and ${own}); look who may have changed it, then \`chmod 600\` and \`chown\` it, or remove it`
 }
 
 function isPoint(jwk: { kty: 'EC'; crv: 'P-256'; x: string; y: string }): boolean {

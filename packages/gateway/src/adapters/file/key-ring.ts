@@ -132,5 +132,6 @@ function subkeysOf(secret: Buffer): Record<SealPurpose, KeyObject> {
     'request-state': subkey('request-state'),
     task: subkey('task'),
     'dpop-nonce': subkey('dpop-nonce'),
+    consent: subkey('consent'),
   }
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { mkdir, open, unlink } from 'node:fs/promises'
+import { mkdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LONGEST_SEALED_MS } from '../../ports/key-ring.ts'
 import { realDisk, replaceDurably } from './disk.ts'
 import { systemCode } from './evidence-errors.ts'
+import { type Exposed, readPrivate } from './private-file.ts'
 
 /** One key of the ring, as it lies in `state/keys/seal-<kid>.json`. A key file never changes: keys are added and removed. */
 export interface SealKey {
@@ -95,7 +95,7 @@ async function readKey(directory: string, name: string): Promise<Omit<SealKey, '
   const path = join(directory, name)
   let text: string
   try {
-    text = await readPrivate(path)
+    text = await readPrivate(path, MAX_FILE_BYTES, complain(path))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
@@ -123,25 +123,9 @@ function parseKey(text: string): { madeAt: number; secret: Buffer } {
   }
 }
 
-/** A file that only we can have written and only we can read; the one that was looked at is the one that is read. */
-async function readPrivate(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    const { mode, uid } = await file.stat()
-    const own = process.getuid?.() ?? uid
-    if ((mode & 0o077) !== 0) {
-      throw new Error(
-        `seal key \`${path}\` has mode ${(mode & 0o777).toString(8)} (expected 600); run \`callgate keys rotate --revoke\` when others may have read it, else \`chmod 600\``,
-      )
-    }
-    if (uid !== own) {
-      throw new Error(
-        `seal key \`${path}\` belongs to user ${uid} (expected ${own}); run this as that user, or \`chown\` the file`,
-      )
-    }
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_FILE_BYTES), 0, MAX_FILE_BYTES, 0)
-    return buffer.toString('utf8', 0, bytesRead)
-  } finally {
-    await file.close()
-  }
+function complain(path: string) {
+  return ({ mode, uid, own }: Exposed): string =>
+    uid === own
+      ? `seal key \`${path}\` has mode ${mode.toString(8)} (expected 600); run \`callgate keys rotate --revoke\` when others may have read it, else \`chmod 600\``
+      : `seal key \`${path}\` belongs to user ${uid} (expected ${own}); run this as that user, or \`chown\` the file`
 }

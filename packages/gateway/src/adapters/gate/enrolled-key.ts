@@ -1,11 +1,11 @@
 import { type KeyObject, createPrivateKey, generateKeyPairSync, hash, randomUUID, sign } from 'node:crypto'
-import { constants } from 'node:fs'
-import { chmod, mkdir, open } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type SignableMessage, signMessage } from '../../net/message-signature.ts'
 import { realDisk, replaceDurably } from '../file/disk.ts'
 import { systemCode } from '../file/evidence-errors.ts'
+import { readPrivate } from '../file/private-file.ts'
 
 /** Name of the file with the key, and what the gate enrolled it for. */
 const FILE = 'key.json'
@@ -96,7 +96,7 @@ export async function keepEnrolment(folder: string, enrolment: KeptEnrolment): P
  */
 export async function readEnrolment(folder: string): Promise<KeptEnrolment | undefined> {
   const path = join(folder, FILE)
-  const content = await readPrivate(path)
+  const content = await readKept(path)
   if (content === undefined) return undefined
   const parsed = kept.safeParse(parse(content))
   if (!parsed.success)
@@ -105,30 +105,16 @@ export async function readEnrolment(folder: string): Promise<KeptEnrolment | und
   return enrolment
 }
 
-/** The file that was looked at is the one that is read, and no link leads elsewhere. */
-async function readPrivate(path: string): Promise<string | undefined> {
-  let file
+async function readKept(path: string): Promise<string | undefined> {
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    return await readPrivate(path, MAX_FILE_BYTES, ({ mode, uid, own }) =>
+      uid === own
+        ? `key file \`${path}\` has mode ${mode.toString(8)} (expected 600); \`chmod 600\` it when nobody else could read it, else have the enrolment revoked, remove the file and enrol anew`
+        : `key file \`${path}\` belongs to user ${uid} (expected ${own}); run this as that user, or remove the file and enrol anew`,
+    )
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
-  }
-  try {
-    const { mode, uid, size } = await file.stat()
-    const own = process.getuid?.() ?? uid
-    if ((mode & 0o077) !== 0) {
-      throw new Error(
-        `key file \`${path}\` has mode ${(mode & 0o777).toString(8)} (expected 600); \`chmod 600\` it when nobody else could read it, else have the enrolment revoked, remove the file and enrol anew`,
-      )
-    }
-    if (uid !== own)
-      throw new Error(
-        `key file \`${path}\` belongs to user ${uid} (expected ${own}); run this as that user, or remove the file and enrol anew`,
-      )
-    return size > MAX_FILE_BYTES ? '' : await file.readFile('utf8')
-  } finally {
-    await file.close()
   }
 }
 

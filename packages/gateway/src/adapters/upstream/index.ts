@@ -1,5 +1,6 @@
 import type { Answer, Era, Principal } from '../../call/call.ts'
 import { isJsonObject, member, stringMember, type JsonObject } from '../../call/json.ts'
+import { CredentialsMissing } from '../../ports/credentials.ts'
 import {
   UpstreamFailed,
   type Listening,
@@ -220,7 +221,7 @@ class Servers implements Upstream {
       connection = await this.#open(config, context, AbortSignal.any([signal, this.#closing.signal]))
     } catch (cause) {
       // What was found may have changed with the server: ask again next time.
-      this.#eras.delete(server)
+      if (!(cause instanceof CredentialsMissing)) this.#eras.delete(server)
       throw cause
     }
     this.#eras.set(server, connection.handshake.era)

@@ -34,6 +34,7 @@ const CODES: Record<UpstreamFault, ReasonCode> = {
   too_large: 'CG_UPSTREAM_TOO_LARGE',
   unknown_fate: 'CG_UPSTREAM_UNKNOWN_FATE',
   cancelled: 'CG_CALL_CANCELLED',
+  consent: 'CG_UPSTREAM_CONSENT',
 }
 
 /** Times that a server may ask before it has answered one call of a legacy host. */
@@ -228,6 +229,10 @@ const ENDED_BY_GATE: ReadonlySet<ReasonCode | undefined> = new Set<ReasonCode | 
   'CG_IDENTITY_ENROLMENT_ENDED',
 ])
 
+function consentText(server: string): string {
+  return `this server acts in the name of its user, who has not consented to it or has no longer; the user runs \`callgate consent give ${server}\` on the machine of this host, then repeat the call, which did not run`
+}
+
 function refusalOf(error: unknown, call: RecordedCall, signal: AbortSignal): unknown {
   if (!(error instanceof UpstreamFailed)) return error
   const ended = signal.reason instanceof Refusal ? signal.reason.code : undefined
@@ -239,5 +244,6 @@ function refusalOf(error: unknown, call: RecordedCall, signal: AbortSignal): unk
   return new Refusal(unknown ? 'CG_UPSTREAM_UNKNOWN_FATE' : CODES[fault], {
     internal: error.message,
     cause: error,
+    ...(fault === 'consent' ? { publicText: consentText(call.target.server) } : {}),
   })
 }
