@@ -10,6 +10,7 @@ import {
   TestTokenEndpoint,
   keyPair,
 } from '../packages/gateway/src/adapters/credentials/testing/token-endpoint.ts'
+import { openDevIssuer } from '../packages/gateway/src/adapters/keys/dev-issuer.ts'
 import { loadSigningKey } from '../packages/gateway/src/adapters/file/signing-key.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { TestGate } from './harness/gate.ts'
@@ -75,6 +76,12 @@ before(async () => {
     resources: [],
   }).start()
   url = await spy.start()
+  writeFileSync(join(folder, 'told'), 'eyJhbGciOiJub25lIn0.eyJub3QiOiJhIn0.token\n', { mode: 0o600 })
+  writeFileSync(
+    join(folder, 'leak'),
+    `${openDevIssuer(join(folder, 'leaky', 'state')).mint({ audience: 'x', subject: 's', clientId: 'c', scope: '', lifetimeS: 60 }).token}\n`,
+    { mode: 0o600 },
+  )
   const client = `tokenUrl: "${issuer.url}", clientId: callgate, auth: { method: client_secret_basic, secret: "file:../client" }, scope: tools, network: ${NETWORK}`
   gate = await TestGate.start({
     folder: join(folder, 'gate'),
@@ -96,6 +103,26 @@ after(async () => {
   await issuer.close()
   spy.close()
   rmSync(folder, { recursive: true, force: true })
+})
+
+test('every gate under test ends when a caller’s token leaves it', async (t) => {
+  verifies('play2.no-passthrough')
+  const leaky = await TestGate.start(
+    {
+      folder: join(folder, 'leaky'),
+      servers:
+        server('told', 'type: bearer, secret: "file:../told"', ', assertCaller: true') +
+        '\n' +
+        server('leak', 'type: bearer, secret: "file:../leak"'),
+      env: { NODE_OPTIONS: '' },
+      identity: 'issuers: [{ issuer: "urn:callgate:dev-issuer", dev: true }]\nreplay: session',
+    },
+    t,
+  ).catch((error: unknown) => String(error))
+  assert.match(
+    typeof leaky === 'string' ? leaky : 'it runs',
+    /the gate ended with 86: .*a caller's token left the gate/s,
+  )
 })
 
 const shownTo = async (server: string, token?: string): Promise<string> =>

@@ -14,6 +14,9 @@ import { readFileSync } from 'node:fs'
 /** The command line. */
 export const BIN = fileURLToPath(new URL('../../packages/gateway/bin/callgate.mjs', import.meta.url))
 
+/** Ends each gate that lets a caller's token out: every test spies on what goes upstream. */
+const NO_TOKEN_LEAVES = new URL('no-token-leaves.ts', import.meta.url).href
+
 /** The checkout. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -95,7 +98,13 @@ export class TestGate {
     )
     const argv = [...(options.wrap ?? []), process.execPath, BIN, 'start', '--config', this.config, '--json']
     this.process = spawn(argv[0] ?? '', argv.slice(1), {
-      env: { ...process.env, CALLGATE_STATE: this.state, CALLGATE_PORT: '', ...options.env },
+      env: {
+        ...process.env,
+        CALLGATE_STATE: this.state,
+        CALLGATE_PORT: '',
+        ...options.env,
+        NODE_OPTIONS: `${options.env?.['NODE_OPTIONS'] ?? ''} --import ${NO_TOKEN_LEAVES}`,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.process.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()))
