@@ -302,11 +302,42 @@ export const plays = {
     source: 'CWE-1333, CWE-400',
     behaviour: 'a 2^22 `$ref` bomb and the pattern `^(a+)+$` are bounded',
   },
+  'play3.redaction.detect': {
+    source: 'playbook Play 3: "Redaction for prompts and outputs"',
+    behaviour:
+      'mail addresses, telephone, card and account numbers, social security and other national numbers and network addresses are found whole in a text, by their check digits and their form',
+  },
+  'play3.hidden-text': {
+    source: 'SECURITY.md 3.1, threat 2; Trail of Bits 2025',
+    behaviour:
+      'terminal controls, tag characters, bidirectional overrides, characters without width and variation selectors are found; those that scripts and emoji need are not',
+  },
   'play3.redaction': {
     source: 'playbook Play 3: "Redaction for prompts and outputs"',
     behaviour:
-      'arguments and outputs are redacted with typed placeholders and counts, in the host, in spans, logs and evidence',
-    deferred: DLP,
+      'personal data, secrets and hidden text in arguments and answers are counted, replaced, hashed, masked, dropped or denied by class and direction, also where they stand in JSON or base64 inside a text',
+  },
+  'play3.redaction.write-back': {
+    source: 'issue 5, actions by class and direction',
+    behaviour: 'a placeholder that stands for redacted data is never written over that data',
+  },
+  'play3.redaction.schema': {
+    source: 'MCP 2025-11-25, tools: output schema',
+    behaviour:
+      'redacted arguments fit the inputSchema and redacted structured content the outputSchema, or the call is refused',
+  },
+  'play3.redaction.observe': {
+    source: 'ARCHITECTURE.md section 3, observe',
+    behaviour: 'under observe nothing is changed, and the record says what would have been done',
+  },
+  'play3.redaction.not-recorded': {
+    source: 'ARCHITECTURE.md section 2: nothing unscreened is recorded',
+    behaviour: 'records count what was found by class and hold none of it',
+  },
+  'play3.redaction.spans': {
+    source: 'playbook Play 4: dlp.redact',
+    behaviour: 'redaction shows in the spans of a call',
+    deferred: TELEMETRY,
   },
   'play3.region': {
     source: 'playbook Play 3: "region routing"',

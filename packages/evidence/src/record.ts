@@ -64,6 +64,13 @@ interface CallRecord extends RecordBase {
   readonly peer: string
   readonly decision?: RecordedDecision | undefined
   readonly arguments?: Payload | undefined
+  /** How much of which class of data was found, whatever became of it. */
+  readonly found?:
+    | {
+        readonly arguments?: { readonly [found: string]: number } | undefined
+        readonly result?: { readonly [found: string]: number } | undefined
+      }
+    | undefined
   /** Digest of the policy that decided. */
   readonly policy?: string | undefined
 }
@@ -198,6 +205,7 @@ const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >
 const isDuration: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0
 const isList: Check = (value) => Array.isArray(value)
 const areTexts: Check = (value) => Array.isArray(value) && value.every(isText)
+const areCounts: Check = (value) => isObject(value) && Object.values(value).every(isCount)
 const isId: Check = (value) => typeof value === 'string' && /^[\w.:-]{1,128}$/.test(value)
 let lastTime: unknown
 
@@ -248,6 +256,7 @@ const CALL: Shape = {
     'facts?': (value) => isObject(value),
   },
   'arguments?': PAYLOAD,
+  'found?': { 'arguments?': areCounts, 'result?': areCounts },
   'policy?': isText,
 }
 const OUTCOME: Shape = {

@@ -20,6 +20,7 @@ import { listen } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
 import { createNotes } from './compose-notes.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
+import { openDlp } from './compose-dlp.ts'
 import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
@@ -39,6 +40,7 @@ import { RefusalCounter } from './pipeline/refusal-counter.ts'
 import { createRunner } from './pipeline/runner.ts'
 import { createCatalogStage } from './stages/catalog/catalog.ts'
 import { createResolver } from './stages/catalog/resolver.ts'
+import { createDlpStages } from './stages/dlp/dlp.ts'
 import { createEgressStage } from './stages/egress/egress.ts'
 import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
@@ -243,6 +245,7 @@ async function compose(
   const classifiers = new Map(
     Object.entries(config.servers).map(([id, server]) => [id, classifier(server.tools)]),
   )
+  const dlp = createDlpStages(openDlp(config, catalog, macKey))
   const scopesOf = ({ server, kind, name }: Target) =>
     (kind === 'tool' ? classifiers.get(server)?.(name).scopes : undefined) ?? []
   /** What a caller is shown: what policy could allow, and its token is for. */
@@ -265,6 +268,7 @@ async function compose(
       ),
       policy: createPolicy(policy),
       scope: createScopeStage(scopesOf),
+      dlpArguments: dlp.arguments,
       egress: createEgressStage(openEgress(config, classifiers)),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
@@ -276,6 +280,7 @@ async function compose(
         logLevel: (session) => levels.of(session),
         recordIntent,
       }),
+      dlpResults: dlp.results,
     }),
     {
       inFlight,

@@ -193,8 +193,20 @@ export interface ParsedCall extends ResolvedCall {
 /** Row 6. */
 export interface AuthorizedCall extends ParsedCall, Judgement {}
 
+/** Row 7: what the server gets, and what of that was found in it. */
+export interface ScreenedCall extends AuthorizedCall {
+  readonly screened: FoundData
+}
+
+/** How much of which class was found, whatever became of it. */
+export interface FoundData {
+  readonly arguments: Readonly<Record<string, number>>
+  /** Row 12. */
+  readonly result?: Readonly<Record<string, number>>
+}
+
 /** Row 8: no URL in what the server gets leads where it must not. */
-export interface PinnedCall extends AuthorizedCall {
+export interface PinnedCall extends ScreenedCall {
   readonly egress: 'judged'
 }
 

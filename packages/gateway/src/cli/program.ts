@@ -418,6 +418,20 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
       exit(await (await import('./egress.ts')).egressCheck(world, urls, options)),
     )
 
+  program
+    .command('scan')
+    .description(
+      'find personal data and hidden text; exit 0 when there is none, 1 when there is, 2 for a row that cannot be read',
+    )
+    .argument('[file]', 'file of text, or - for standard input', '-')
+    .option('--jsonl', 'rows {"id","text"}, one answer a row with UTF-16 offsets')
+    .option(...JSON_FLAG)
+    .addHelpText(
+      'after',
+      '\nExample: callgate scan export.csv\n         callgate scan - --jsonl < rows.jsonl',
+    )
+    .action(async (file, options) => exit(await (await import('./scan.ts')).scan(file, options)))
+
   const evidence = program.command('evidence').description('the log of record')
   evidence
     .command('verify')

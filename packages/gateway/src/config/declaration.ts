@@ -12,6 +12,7 @@ import {
   word,
   grant,
 } from './forms.ts'
+import { dlp, serverDlp } from './dlp.ts'
 import { egress, serverEgress, toolUrls } from './egress.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
@@ -215,6 +216,7 @@ const serverEntry = z.strictObject({
       'Who approves tools seen for the first time: a person, or nobody (first-use, refused by --strict).',
     ),
   egress: serverEgress,
+  dlp: serverDlp,
   timeoutMs: duration(60_000, 100, 3_600_000).describe('Milliseconds until a call without an answer ends.'),
   listTimeoutMs: duration(5_000, 100, 60_000).describe(
     'Milliseconds that a list of tools waits for this server; it then says that the server is unavailable, and the gate goes on trying.',
@@ -287,6 +289,11 @@ export const declaration = z.strictObject({
         .describe('Files with policy rules, in order. There is no policy by default.'),
     })
     .describe('What is allowed. Everything else is denied.'),
+  dlp: dlp
+    .prefault({})
+    .describe(
+      'What becomes of personal data, secrets and hidden text in calls and answers. It is found by form and check digits; free text such as names is not.',
+    ),
   egress: egress
     .prefault({})
     .describe(

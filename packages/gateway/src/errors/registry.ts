@@ -526,6 +526,46 @@ export const registry = {
     sees: both,
   },
 
+  // Rows 7 and 12: data loss prevention.
+  CG_DLP_ARGUMENT: {
+    status: 403,
+    rpc: -31440,
+    publicText: 'the arguments hold what may not be sent to this tool; leave it out, or tell the user',
+    fix: 'change `dlp.arguments` or `servers.X.dlp.arguments` for the class that the record names when it is wanted there',
+    sees: both,
+  },
+  CG_DLP_PLACEHOLDER: {
+    status: 403,
+    rpc: -31441,
+    publicText:
+      'the arguments hold a placeholder such as `[redacted:email]`, which stands for data that was taken out of an earlier answer; writing it would destroy that data, so leave this part as it is or ask the user',
+    fix: 'nothing to configure: what was redacted must not be written back. Let the class pass in `dlp.results` where agents must edit such data',
+    sees: both,
+  },
+  CG_DLP_SCHEMA: {
+    status: 403,
+    rpc: -31442,
+    publicText:
+      'without what may not be sent the arguments no longer fit the tool; leave it out, or tell the user',
+    fix: 'choose another action for the class in `dlp`: `mask` keeps length and place, `deny` says what is wrong',
+    sees: both,
+  },
+  CG_DLP_RESULT: {
+    status: 403,
+    rpc: -31443,
+    publicText: 'the call ran, and its answer is withheld: it holds what may not be read from this tool',
+    fix: 'change `dlp.results` or `servers.X.dlp.results` for the class that the record names when it is wanted there',
+    sees: both,
+  },
+  CG_DLP_FAILED: {
+    status: 500,
+    rpc: -31444,
+    publicText:
+      'the call ran, and its answer is withheld: it could not be screened; tell the operator the evidence id',
+    fix: 'a fault of the gate: report it with the record, which says what failed; nothing passes unscreened',
+    sees: both,
+  },
+
   // Row 8: egress.
   CG_EGRESS_PRIVATE: {
     status: 403,

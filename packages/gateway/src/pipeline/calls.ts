@@ -7,6 +7,7 @@ import type {
   ReceivedCall,
   RecordedCall,
   ResolvedCall,
+  ScreenedCall,
 } from '../call/call.ts'
 import type { Stage } from '../call/stage.ts'
 import { type AnyStage, startPipeline } from './pipeline.ts'
@@ -18,9 +19,11 @@ export interface CallStages {
   readonly schema: Stage<ResolvedCall, ParsedCall>
   readonly policy: Stage<ParsedCall, AuthorizedCall>
   readonly scope: Stage<AuthorizedCall, AuthorizedCall>
-  readonly egress: Stage<AuthorizedCall, PinnedCall>
+  readonly dlpArguments: Stage<AuthorizedCall, ScreenedCall>
+  readonly egress: Stage<ScreenedCall, PinnedCall>
   readonly record: Stage<PinnedCall, RecordedCall>
   readonly forward: Stage<RecordedCall, AnsweredCall>
+  readonly dlpResults: Stage<AnsweredCall, AnsweredCall>
 }
 
 /**
@@ -33,8 +36,10 @@ export function callStages(stages: CallStages): readonly AnyStage[] {
     .add(stages.schema) // arguments that fit, before rules read them
     .add(stages.policy) // default deny
     .add(stages.scope) // what the token is for, told only to whom policy would allow it
+    .add(stages.dlpArguments) // what may leave, of what policy allows
     .add(stages.egress) // where its URLs lead: names are resolved for those alone whom policy allows
     .add(stages.record) // a durable intent, before any side effect
     .add(stages.forward) // takes nothing less than a recorded call
+    .add(stages.dlpResults) // what may come back
   return pipeline.stages
 }

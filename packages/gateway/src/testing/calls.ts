@@ -1,5 +1,12 @@
 import type { EvidenceRecord } from '@callgate/evidence'
-import type { AuthorizedCall, PinnedCall, IdentifiedCall, ReceivedCall, ResolvedCall } from '../call/call.ts'
+import type {
+  AuthorizedCall,
+  PinnedCall,
+  IdentifiedCall,
+  ReceivedCall,
+  ResolvedCall,
+  ScreenedCall,
+} from '../call/call.ts'
 import type { HostLink } from '../call/input.ts'
 import type { Json, JsonObject } from '../call/json.ts'
 import { Refusal } from '../call/refusal.ts'
@@ -84,8 +91,12 @@ export function authorizedCall(change: Partial<AuthorizedCall> = {}): Authorized
   }
 }
 
+export function screenedCall(change: Partial<ScreenedCall> = {}): ScreenedCall {
+  return { ...authorizedCall(change), screened: { arguments: {} }, ...change }
+}
+
 export function pinnedCall(change: Partial<PinnedCall> = {}): PinnedCall {
-  return { ...authorizedCall(change), egress: 'judged', ...change }
+  return { ...screenedCall(change), egress: 'judged', ...change }
 }
 
 /** A log in memory whose health and failures the test sets. */

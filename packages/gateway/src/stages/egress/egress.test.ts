@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { AuthorizedCall, PinnedCall } from '../../call/call.ts'
+import type { ScreenedCall, PinnedCall } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { type Resolver, ResolverUnavailable } from '../../ports/resolver.ts'
-import { authorizedCall } from '../../testing/calls.ts'
+import { screenedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { type TargetEgress, createEgressStage } from './egress.ts'
 
@@ -32,7 +32,7 @@ const DNS = {
 }
 
 async function judge(
-  change: Partial<AuthorizedCall>,
+  change: Partial<ScreenedCall>,
   rules: Partial<TargetEgress> | undefined = {},
   { resolver } = resolverOf(DNS),
 ): Promise<PinnedCall | string> {
@@ -41,7 +41,7 @@ async function judge(
     resolver,
   })
   try {
-    return await stage.run(authorizedCall(change), signal)
+    return await stage.run(screenedCall(change), signal)
   } catch (error) {
     assert.ok(error instanceof Refusal, String(error))
     assert.doesNotMatch(error.internal, /example|169|127|10\./, 'what came in the arguments is not recorded')
@@ -130,8 +130,8 @@ test('observe records what would have been refused; private places and unreadabl
 
 test('a tool whose URLs are content is not judged, and without a resolver the text alone counts', async () => {
   const stage = createEgressStage({ rulesFor: () => undefined, resolver: undefined })
-  assert.equal((await stage.run(authorizedCall(url('http://127.0.0.1/')), signal)).egress, 'judged')
+  assert.equal((await stage.run(screenedCall(url('http://127.0.0.1/')), signal)).egress, 'judged')
   const text = createEgressStage({ rulesFor: () => OPEN, resolver: undefined })
-  assert.equal((await text.run(authorizedCall(url('https://absent.example/')), signal)).egress, 'judged')
-  assert.throws(() => text.run(authorizedCall(url('http://127.0.0.1/')), signal), Refusal)
+  assert.equal((await text.run(screenedCall(url('https://absent.example/')), signal)).egress, 'judged')
+  assert.throws(() => text.run(screenedCall(url('http://127.0.0.1/')), signal), Refusal)
 })

@@ -1,4 +1,4 @@
-import type { AuthorizedCall, PinnedCall } from '../../call/call.ts'
+import type { PinnedCall, ScreenedCall } from '../../call/call.ts'
 import { type Json, isJsonObject } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
@@ -47,7 +47,7 @@ const FETCHED = /^(?:https?|wss?|ftps?):/i
  * (OWASP API7:2023, playbook Play 3 "block-ssrf"). Names are resolved once and each of their addresses is judged. What the server
  * makes of a name later is its own: only addresses in the gate's own sockets are pinned (adapters/upstream, guarded lookup).
  */
-export function createEgressStage({ rulesFor, resolver }: EgressOptions): Stage<AuthorizedCall, PinnedCall> {
+export function createEgressStage({ rulesFor, resolver }: EgressOptions): Stage<ScreenedCall, PinnedCall> {
   return {
     name: 'egress',
     budgetMs: 2_000,
@@ -69,7 +69,7 @@ export function createEgressStage({ rulesFor, resolver }: EgressOptions): Stage<
 }
 
 /** The URLs of everything that the server gets: arguments, the host's answers to its questions, a URI that it will fetch. */
-function urlsOf({ args, retry, target }: AuthorizedCall): FoundUrls {
+function urlsOf({ args, retry, target }: ScreenedCall): FoundUrls {
   const parts: Json[] = [args]
   if (retry?.responses !== undefined) parts.push(...Object.values(retry.responses).map(withoutRoots))
   if (target.kind === 'resource' && FETCHED.test(target.name)) parts.push({ url: target.name })
@@ -102,7 +102,7 @@ async function resolved(
 
 type Reasons = ReadonlySet<EgressReason | undefined>
 
-function judged(call: AuthorizedCall, reasons: Reasons, rules: TargetEgress): PinnedCall {
+function judged(call: ScreenedCall, reasons: Reasons, rules: TargetEgress): PinnedCall {
   refuseAny(reasons, rules)
   const observed = [...reasons]
     .filter((reason) => reason !== undefined)

@@ -85,6 +85,7 @@ function intentRecord(
     chain: call.chain,
     client: principal?.clientId,
     decision: decision(call),
+    found: found(call),
     grants: principal?.grants,
     id: call.id,
     kind: 'intent',
@@ -120,6 +121,7 @@ function outcomeRecord(
     client: principal?.clientId,
     code: refusal?.code,
     decision: decision(call),
+    found: found(call),
     grants: principal?.grants,
     id: call.id,
     internal: refusal?.internal ? refusal.internal.slice(0, MAX_INTERNAL) : undefined,
@@ -178,6 +180,19 @@ function decision(call: GrowingCall): RecordedDecision | undefined {
       rules: decided.rules,
     }
   )
+}
+
+/** Absent where nothing was found, as in most calls. */
+function found({ screened }: GrowingCall): OutcomeRecord['found'] {
+  if (screened === undefined) return undefined
+  const args = isEmpty(screened.arguments) ? undefined : screened.arguments
+  const result = screened.result === undefined || isEmpty(screened.result) ? undefined : screened.result
+  return args === undefined && result === undefined ? undefined : { arguments: args, result }
+}
+
+function isEmpty(counts: Readonly<Record<string, number>>): boolean {
+  for (const _ in counts) return false
+  return true
 }
 
 function token({ principal }: GrowingCall): OutcomeRecord['token'] {

@@ -1,0 +1,237 @@
+import type { AnsweredCall, AuthorizedCall, ScreenedCall } from '../../call/call.ts'
+import type { HostLink, InputRequests, InputResponses } from '../../call/input.ts'
+import { type Json, type JsonObject, isJsonObject, member } from '../../call/json.ts'
+import type { ReasonCode } from '../../call/reason-code.ts'
+import { Refusal, type Target } from '../../call/refusal.ts'
+import type { Stage } from '../../call/stage.ts'
+import { parseExact } from '../../mcp/json-exact.ts'
+import type { Finding } from '../../text/finding.ts'
+import { PLACEHOLDER, type ScreenAction, type Screened, screenValue } from '../../text/screen.ts'
+
+/** What becomes of each class in one direction. */
+export type ActionOf = (found: string) => ScreenAction
+
+/** The rules for one target. */
+export interface DlpRules {
+  readonly mode: 'observe' | 'enforce'
+  readonly arguments: ActionOf
+  readonly results: ActionOf
+}
+
+export interface DlpOptions {
+  readonly rulesFor: (target: Target) => DlpRules
+  readonly scan: (text: string) => readonly Finding[]
+  /** Keyed hash of a text, by tenant: equal values stay equal, and nobody without the key can try values. */
+  readonly hash: (tenant: string, text: string) => string
+  /** Whether a changed `structuredContent` still fits what the tool says of it; undefined: it says nothing. */
+  readonly outputCheck: (target: Target) => ((value: Json) => boolean) | undefined
+}
+
+/** What the agent reads when an answer must be withheld: the usual text would have it tried again. */
+const RAN = 'the call ran, and its answer is withheld'
+
+/** The two halves of data loss prevention: before a call goes out, and before its answer comes back. */
+export interface DlpStages {
+  readonly arguments: Stage<AuthorizedCall, ScreenedCall>
+  readonly results: Stage<AnsweredCall, AnsweredCall>
+}
+
+/**
+ * Rows 7 and 12: finds personal data, secrets and hidden text in what a server gets and in what it says, and does with each class
+ * what the operator wants (playbook Play 3, "Redaction for prompts and outputs").
+ */
+export function createDlpStages(options: DlpOptions): DlpStages {
+  const { rulesFor, scan } = options
+
+  function screen(value: Json, tenant: string, actionOf: ActionOf): Screened {
+    return screenValue(value, { scan, actionOf, hash: (text) => options.hash(tenant, text) })
+  }
+
+  return {
+    arguments: {
+      name: 'dlp-in',
+      budgetMs: 2_000,
+      run(call) {
+        const rules = rulesFor(call.target)
+        const { tenant } = call.principal
+        const given = call.retry?.responses === undefined ? [call.args] : [call.args, call.retry.responses]
+        const screened = screen(given, tenant, effective(rules, rules.arguments))
+        if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
+          refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
+        if (screened.denied.length > 0)
+          throw new Refusal('CG_DLP_ARGUMENT', {
+            publicText: `the arguments hold what may not be sent to this tool (${screened.denied.join(', ')}); leave it out, or tell the user`,
+            internal: `denied in the arguments: ${screened.denied.join(', ')}`,
+            judgement: judgementOf(call),
+          })
+        const observed = observedIn(rules, rules.arguments, screened, 'argument')
+        const grown: ScreenedCall = {
+          ...call,
+          ...(observed.length === 0
+            ? {}
+            : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
+          host: screenedHost(call.host, {
+            says: (value) => screen(value, tenant, effective(rules, rules.results)),
+            hears: (value) => screen(value, tenant, effective(rules, rules.arguments)),
+          }),
+          screened: { arguments: screened.counts },
+        }
+        return screened.changed ? withArguments(grown, call) : grown
+      },
+    },
+    results: {
+      name: 'dlp-out',
+      budgetMs: 2_000,
+      run(call) {
+        try {
+          return answered(call, rulesFor(call.target))
+        } catch (cause) {
+          if (cause instanceof Refusal) throw cause
+          throw new Refusal('CG_DLP_FAILED', {
+            internal: `the answer could not be screened: ${cause instanceof Error ? cause.message : String(cause)}`,
+            cause,
+          })
+        }
+      },
+    },
+  }
+
+  /** The call with what may be sent, checked again: a placeholder may be too long for its place, or of another type. */
+  function withArguments(grown: ScreenedCall, call: AuthorizedCall): ScreenedCall {
+    const rules = rulesFor(call.target)
+    const actionOf = effective(rules, rules.arguments)
+    const { tenant } = call.principal
+    const exact = screen(parseExact(call.argsBytes) ?? call.args, tenant, actionOf)
+    const argsBytes = Buffer.from(JSON.stringify(exact.value))
+    const args: unknown = JSON.parse(argsBytes.toString('utf8'))
+    if (!isJsonObject(args) || call.schema?.validate(args)) {
+      throw new Refusal('CG_DLP_SCHEMA', {
+        internal: 'the arguments without what may not be sent do not fit the schema of the tool',
+        judgement: judgementOf(call),
+      })
+    }
+    const responses = call.retry?.responses
+    if (call.retry === undefined || responses === undefined) return { ...grown, args, argsBytes }
+    const { value } = screen(responses, tenant, actionOf)
+    return {
+      ...grown,
+      args,
+      argsBytes,
+      retry: { ...call.retry, responses: isJsonObject(value) ? value : {} },
+    }
+  }
+
+  function answered(call: AnsweredCall, rules: DlpRules): AnsweredCall {
+    const { answer, principal, screened: before } = call
+    const actionOf = effective(rules, rules.results)
+    const found = screen(answer.value, principal.tenant, actionOf)
+    const screened = { ...before, result: found.counts }
+    const observed = observedIn(rules, rules.results, found, 'result')
+    const grown: AnsweredCall = {
+      ...call,
+      screened,
+      ...(observed.length === 0
+        ? {}
+        : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
+    }
+    if (found.denied.length > 0)
+      throw new Refusal('CG_DLP_RESULT', {
+        publicText: `${RAN}: it holds what may not be read from this tool (${found.denied.join(', ')})`,
+        internal: `denied in the result: ${found.denied.join(', ')}`,
+      })
+    if (!found.changed) return grown
+    const { value } = screen(parseExact(answer.bytes) ?? answer.value, principal.tenant, actionOf)
+    const bytes = Buffer.from(JSON.stringify(value))
+    const read: unknown = JSON.parse(bytes.toString('utf8'))
+    if (!isJsonObject(read)) throw new TypeError('an answer is an object')
+    checkOutput(call, read)
+    return { ...grown, answer: { ...answer, value: read, bytes } }
+  }
+
+  /** What hosts validate must stay valid: they would take the whole answer for broken. */
+  function checkOutput({ target, answer }: AnsweredCall, value: JsonObject): void {
+    const structured = member(value, 'structuredContent')
+    if (answer.kind === 'error' || structured === undefined) return
+    if (options.outputCheck(target)?.(structured) === false)
+      throw new Refusal('CG_DLP_SCHEMA', {
+        publicText: `${RAN}: without what may not be read it is no answer of this tool any more`,
+        internal: 'structuredContent without what may not be read does not fit the outputSchema of the tool',
+      })
+  }
+}
+
+/** Under observe everything is counted, and nothing changed. */
+function effective({ mode }: DlpRules, actionOf: ActionOf): ActionOf {
+  return mode === 'enforce' ? actionOf : () => 'count'
+}
+
+function observedIn(
+  { mode }: DlpRules,
+  actionOf: ActionOf,
+  { counts }: Screened,
+  where: string,
+): readonly string[] {
+  if (mode === 'enforce') return []
+  return Object.keys(counts)
+    .filter((found) => actionOf(found) !== 'count')
+    .map((found) => `(dlp: ${actionOf(found)} ${found} in the ${where})`)
+}
+
+function refuse({ mode }: DlpRules, code: ReasonCode, internal: string, call: AuthorizedCall): void {
+  if (mode === 'enforce') throw new Refusal(code, { internal, judgement: judgementOf(call) })
+}
+
+const judgementOf = ({ decision, facts, policy }: AuthorizedCall) => ({ decision, facts, policy })
+
+interface Sides {
+  readonly says: (value: Json) => Screened
+  readonly hears: (value: Json) => Screened
+}
+
+/** What a server says to the host in the middle of a call is its result, and what the host answers is an argument. */
+function screenedHost(host: HostLink, { says, hears }: Sides): HostLink {
+  const said = (params: JsonObject): JsonObject | undefined => {
+    const { value, denied } = says(params)
+    return denied.length > 0 || !isJsonObject(value) ? undefined : value
+  }
+  const { progress } = host
+  return {
+    capabilities: host.capabilities,
+    logLevel: host.logLevel,
+    progress:
+      progress === undefined
+        ? undefined
+        : (params) => {
+            const passed = said(params)
+            if (passed !== undefined) progress(passed)
+          },
+    log(params) {
+      const passed = said(params)
+      if (passed !== undefined) host.log(passed)
+    },
+    async ask(requests, call, signal) {
+      const shown: Record<string, InputRequests[string]> = {}
+      for (const [key, { method, params }] of Object.entries(requests)) {
+        const passed = said(params)
+        if (passed === undefined)
+          throw new Refusal('CG_DLP_RESULT', { internal: 'denied in a question of the server' })
+        shown[key] = { method, params: passed }
+      }
+      return heard(await host.ask(shown, call, signal))
+    },
+  }
+
+  function heard(responses: InputResponses): InputResponses {
+    return Object.fromEntries(
+      Object.entries(responses).map(([key, response]) => {
+        if (response.kind === 'error') return [key, response]
+        const { value, denied } = hears(response.result)
+        if (denied.length > 0)
+          throw new Refusal('CG_DLP_ARGUMENT', {
+            internal: `denied in an answer of the host: ${denied.join(', ')}`,
+          })
+        return [key, isJsonObject(value) ? { ...response, result: value } : response]
+      }),
+    )
+  }
+}

@@ -1,0 +1,113 @@
+import type { Finding } from './finding.ts'
+import { hiddenAt, mayHide } from './hidden.ts'
+import { cardFrom } from './pii/card.ts'
+import { type Group, groupsFrom } from './pii/digits.ts'
+import { emailAt } from './pii/email.ts'
+import { ibanAt } from './pii/iban.ts'
+import { ssnFrom } from './pii/national.ts'
+import { colonAddressAt, ipv4From, macAt } from './pii/network.ts'
+import { phoneFrom } from './pii/phone.ts'
+
+/** What a unit of text may begin. */
+const NOTHING = 0
+const DIGIT = 1
+const AT = 2
+const COLON = 3
+const HYPHEN = 4
+const LOOK = 5
+
+/** One look per unit: of ordinary text nearly every unit begins nothing, and costs one read of this table. */
+const KINDS = kinds()
+
+/**
+ * Finds personal data with a form of its own and hidden text. One pass: what is found is passed over, and every look is bounded, so
+ * that no text costs more than its length.
+ * @returns findings in the order of the text, none over another
+ */
+export function scanText(text: string): Finding[] {
+  const findings: Finding[] = []
+  let from = 0
+  for (let at = 0; at < text.length; at++) {
+    const kind = KINDS[text.charCodeAt(at)]
+    if (kind === NOTHING) continue
+    if (kind === DIGIT) {
+      const groups = groupsFrom(text, at)
+      const found = fromGroups(text, groups, from)
+      findings.push(...found)
+      at = Math.max(found.at(-1)?.end ?? 0, groups.at(-1)?.end ?? at + 1) - 1
+      from = found.at(-1)?.end ?? from
+      continue
+    }
+    const found =
+      kind === AT
+        ? emailAt(text, at, from)
+        : kind === COLON
+          ? colonAddressAt(text, at, from)
+          : kind === HYPHEN
+            ? hyphenAt(text, at, from)
+            : hiddenAt(text, at)
+    if (found === undefined) continue
+    // An address of mail begins before its sign: what was found in it was a part of it.
+    while ((findings.at(-1)?.end ?? 0) > found.start) findings.pop()
+    findings.push(found)
+    from = found.end
+    at = found.end - 1
+  }
+  return findings
+}
+
+/** Fewest digits of a telephone, card or social security number. */
+const MIN_DIGITS = 7
+
+/** The numbers of a run of groups, each group in one of them at most. */
+function fromGroups(text: string, groups: readonly Group[], from: number): Finding[] {
+  const found: Finding[] = []
+  let rest = 0
+  for (const { start, end } of groups) rest += end - start
+  for (let i = 0; i < groups.length; i++) {
+    const group = groups[i]
+    if (group === undefined) break
+    const one =
+      formedAt(text, groups, i, from) ??
+      (rest < MIN_DIGITS ? undefined : (cardFrom(text, groups, i) ?? ssnFrom(text, groups, i))) ??
+      ipv4From(text, groups, i) ??
+      (rest < MIN_DIGITS ? undefined : phoneFrom(text, groups, i))
+    rest -= group.end - group.start
+    if (one === undefined || one.start < from) continue
+    found.push(one)
+    from = one.end
+    for (; (groups[i + 1]?.start ?? Infinity) < one.end; i++)
+      rest -= (groups[i + 1]?.end ?? 0) - (groups[i + 1]?.start ?? 0)
+  }
+  return found
+}
+
+/** What its signs beside a group tell: letters before an account number, colons, hyphens and points of addresses. */
+function formedAt(text: string, groups: readonly Group[], i: number, from: number): Finding | undefined {
+  const { start, end } = groups[i] ?? { start: 0, end: 0 }
+  const address =
+    text[end] === ':'
+      ? colonAddressAt(text, end, from)
+      : text[start + 2] === '-' || text[start + 4] === '.'
+        ? macAt(text, start)
+        : undefined
+  return address ?? (isLetter(text.charCodeAt(start - 1)) ? ibanAt(text, start) : undefined)
+}
+
+const isLetter = (code: number): boolean => (code | 32) >= 97 && (code | 32) <= 122
+
+/** A MAC address with hyphens that begins with letters. */
+function hyphenAt(text: string, at: number, from: number): Finding | undefined {
+  if (at - 2 < from || text[at + 3] !== '-') return undefined
+  return macAt(text, at - 2)
+}
+
+function kinds(): Uint8Array {
+  const table = new Uint8Array(0x10000)
+  for (let code = 0; code < 0x10000; code++) if (mayHide(code)) table[code] = LOOK
+  for (let code = 48; code < 58; code++) table[code] = DIGIT
+  table[64] = AT
+  table[58] = COLON
+  table[45] = HYPHEN
+  return table
+}

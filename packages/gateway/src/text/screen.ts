@@ -1,0 +1,201 @@
+import { isUtf8 } from 'node:buffer'
+import { exactJson } from '../call/exact-json.ts'
+import { type Json, isJsonObject } from '../call/json.ts'
+import type { Finding } from './finding.ts'
+
+/**
+ * What becomes of something that was found. `count` records it; `placeholder` puts its class in its place, `hash` a keyed hash
+ * beside that, so that equal values stay equal; `mask` stars out its letters and digits; `drop` takes it away; `deny` refuses.
+ */
+export const SCREEN_ACTIONS = ['count', 'placeholder', 'hash', 'mask', 'drop', 'deny'] as const
+export type ScreenAction = (typeof SCREEN_ACTIONS)[number]
+
+/** How a value is screened. */
+export interface Screening {
+  readonly scan: (text: string) => readonly Finding[]
+  readonly actionOf: (found: string) => ScreenAction
+  /** Keyed hash of a text, for `hash`. */
+  readonly hash: (text: string) => string
+}
+
+/** What screening made of a value. */
+export interface Screened {
+  /** The value itself where nothing was changed. */
+  readonly value: Json
+  readonly changed: boolean
+  /** Findings by class, whatever became of them. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Classes of `deny` that were found. */
+  readonly denied: readonly string[]
+}
+
+/** JSON or base64 that stands in a text is looked into this many times. */
+const MAX_DEPTH = 3
+/** Shortest run of base64 that could hold anything of interest, in characters. */
+const BASE64_RUN = /[A-Za-z0-9+/_-]{24,}={0,2}/g
+/** A number of JSON that could be one of a card or an account. */
+const LONG_NUMBER = 100_000_000
+
+/** Members that are the gate's own, and sealed: what looks like something in them is chance. */
+const SEALED: ReadonlySet<string> = new Set(['requestState', 'taskId', 'nextCursor'])
+
+/** What stands in the place of something: tells its class, and is known again when a model writes it back. */
+export const PLACEHOLDER = /\[(?:redacted|hash):[a-z_]+(?:\.[a-z0-9_]+)?(?::[0-9a-f]{12})?\]/
+
+/**
+ * Screens every text in a value: members and their names, long numbers, JSON and base64 that stand in texts.
+ * @param value as JSON.parse or parseExact gives it; its depth is bounded by who parsed it
+ */
+export function screenValue(value: Json, screening: Screening): Screened {
+  const screen = new Screen(screening)
+  const screened = screen.value(value, 0)
+  return {
+    value: screened,
+    changed: screen.changed,
+    counts: Object.fromEntries([...screen.counts].toSorted()),
+    denied: [...screen.denied].toSorted(),
+  }
+}
+
+class Screen {
+  readonly counts = new Map<string, number>()
+  readonly denied = new Set<string>()
+  changed = false
+  readonly #screening: Screening
+
+  constructor(screening: Screening) {
+    this.#screening = screening
+  }
+
+  value(value: Json, depth: number): Json {
+    if (typeof value === 'string') return this.#text(value, depth)
+    if (typeof value === 'number') return this.#number(value, String(value))
+    if (JSON.isRawJSON(value)) return this.#number(value, JSON.stringify(value))
+    if (Array.isArray(value)) return this.#list(value, depth)
+    return isJsonObject(value) ? this.#object(value, depth) : value
+  }
+
+  #list(list: readonly Json[], depth: number): Json {
+    let screened: Json[] | undefined
+    for (let i = 0; i < list.length; i++) {
+      const before = list[i] ?? null
+      const after = this.value(before, depth)
+      if (after !== before) (screened ??= [...list])[i] = after
+    }
+    return screened ?? list
+  }
+
+  #object(object: Readonly<Record<string, Json>>, depth: number): Json {
+    let screened: [string, Json][] | undefined
+    const entries = Object.entries(object)
+    for (const [i, [name, before]] of entries.entries()) {
+      if (SEALED.has(name) && typeof before === 'string') continue
+      const key = this.#text(name, MAX_DEPTH)
+      const after = this.value(before, depth)
+      if (key !== name || after !== before) (screened ??= [...entries])[i] = [key, after]
+    }
+    return screened === undefined ? object : Object.fromEntries(apart(screened))
+  }
+
+  #number(value: Json, text: string): Json {
+    if (!/^\d{9,}$/.test(text) || Number(text) < LONG_NUMBER) return value
+    const screened = this.#plain(text)
+    return screened === text ? value : screened
+  }
+
+  #text(text: string, depth: number): string {
+    if (depth < MAX_DEPTH) {
+      const inner = jsonIn(text)
+      if (inner !== undefined) {
+        const screened = this.value(inner, depth + 1)
+        return screened === inner ? text : JSON.stringify(screened)
+      }
+    }
+    const plain = this.#plain(text)
+    return depth < MAX_DEPTH && plain.length >= 24 ? this.#base64(plain, depth) : plain
+  }
+
+  /** What was found in plain sight. */
+  #plain(text: string): string {
+    const findings = this.#screening.scan(text)
+    if (findings.length === 0) return text
+    let screened = ''
+    let from = 0
+    for (const { class: found, start, end } of findings) {
+      this.#count(found)
+      const replaced = this.#replaced(found, text.slice(start, end))
+      if (replaced === undefined) continue
+      screened += text.slice(from, start) + replaced
+      from = end
+    }
+    return from === 0 ? text : screened + text.slice(from)
+  }
+
+  /** A run that decodes to a text in which something stands is that thing as a whole: its pieces cannot be cut out. */
+  #base64(text: string, depth: number): string {
+    return text.replace(BASE64_RUN, (run) => {
+      const decoded = textOf(run)
+      if (decoded === undefined) return run
+      const within = new Screen(this.#screening)
+      within.value(decoded, depth + 1)
+      for (const [found, count] of within.counts) this.#count(found, count)
+      for (const found of within.denied) this.denied.add(found)
+      const changing = [...within.counts.keys()].find((found) => this.#screening.actionOf(found) !== 'count')
+      return changing === undefined ? run : (this.#replaced(changing, run) ?? run)
+    })
+  }
+
+  #count(found: string, count = 1): void {
+    this.counts.set(found, (this.counts.get(found) ?? 0) + count)
+  }
+
+  /** @returns undefined where it stays as it is */
+  #replaced(found: string, text: string): string | undefined {
+    const action = this.#screening.actionOf(found)
+    if (action === 'count') return undefined
+    this.changed = true
+    if (action === 'deny') this.denied.add(found)
+    switch (action) {
+      case 'deny':
+      case 'placeholder':
+        return `[redacted:${found}]`
+      case 'hash':
+        return `[hash:${found}:${this.#screening.hash(text).slice(0, 12)}]`
+      case 'mask':
+        return text.replace(/[\p{L}\p{N}]/gu, '*')
+      case 'drop':
+        return ''
+    }
+  }
+}
+
+/** An object or list that a text is, with its numbers as written. */
+function jsonIn(text: string): Json | undefined {
+  if (!/^\s*[[{]/.test(text)) return undefined
+  try {
+    return exactJson(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The text that a run of base64 stands for; undefined when it is none, as most words and all pictures are. */
+function textOf(run: string): string | undefined {
+  const bytes = Buffer.from(run, 'base64')
+  if (bytes.length < 16 || !isUtf8(bytes)) return undefined
+  const text = bytes.toString('utf8')
+  // Controls other than white space: random bytes that happen to be UTF-8.
+  // oxlint-disable-next-line no-control-regex
+  return /[\u0000-\u0008\u000e-\u001f]/.test(text) ? undefined : text
+}
+
+/** Two names that became one are kept apart: nothing is lost. */
+function apart(entries: readonly [string, Json][]): [string, Json][] {
+  const seen = new Set<string>()
+  return entries.map(([name, value]) => {
+    let own = name
+    for (let i = 2; seen.has(own); i++) own = `${name}_${i}`
+    seen.add(own)
+    return [own, value]
+  })
+}
