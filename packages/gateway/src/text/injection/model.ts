@@ -1,0 +1,113 @@
+import type { Surface } from '../finding.ts'
+import { LAYOUT, featuresOf, nextStamp, together, type Blocks } from './features.ts'
+import { MODEL } from './weights.ts'
+
+/** A linear model over the features, and how its sum becomes a probability. */
+export interface Model {
+  readonly weights: Float32Array
+  /** Platt scaling: probability = 1 / (1 + exp(-(slope * sum + offset))). */
+  readonly slope: number
+  readonly offset: number
+}
+
+let loaded: Model | undefined
+
+/** The shipped model, unpacked once on first use. */
+export function shippedModel(): Model {
+  loaded ??= { weights: unpacked(MODEL.weights, MODEL.step), slope: MODEL.slope, offset: MODEL.offset }
+  return loaded
+}
+
+/** Weights from their committed form: base64 of signed bytes times one step; a zero byte is followed by how many zeros. */
+export function unpacked(packedWeights: string, step: number): Float32Array {
+  const weights = new Float32Array(LAYOUT.size)
+  const bytes = Buffer.from(packedWeights, 'base64')
+  let n = 0
+  for (let i = 0; i < bytes.length && n < weights.length; i++) {
+    const byte = bytes.readInt8(i)
+    if (byte === 0) n += bytes.readUInt8(++i)
+    else weights[n++] = byte * step
+  }
+  return weights
+}
+
+/** The inverse of `unpacked`, for the training script. */
+export function packed(weights: Float32Array, step: number): string {
+  const rounded = Array.from(weights, (weight) => Math.max(-127, Math.min(127, Math.round(weight / step))))
+  const bytes: number[] = []
+  for (let n = 0; n < rounded.length; n++) {
+    const byte = rounded[n] ?? 0
+    if (byte !== 0) {
+      bytes.push(byte & 0xff)
+      continue
+    }
+    let run = 1
+    while (run < 255 && n + run < rounded.length && rounded[n + run] === 0) run++
+    bytes.push(0, run)
+    n += run - 1
+  }
+  return Buffer.from(bytes).toString('base64')
+}
+
+/** The part of a text that looks most like an instruction to the model, and how much. */
+export interface Peak {
+  readonly sum: number
+  /** Offsets in the text that was scored. */
+  readonly start: number
+  readonly end: number
+}
+
+const lastBlock = new Int32Array(LAYOUT.size)
+let stamp = 1
+
+/**
+ * The highest sum over all windows of a folded text. A window is a block or two neighbouring blocks, so what stands before
+ * or behind an instruction does not thin it out.
+ */
+export function peak(text: string, surface: Surface, decoded: boolean, { weights }: Model): Peak {
+  const blocks = featuresOf(text, surface, decoded)
+  let best: Peak = { sum: -Infinity, start: 0, end: 0 }
+  let sumBefore = 0
+  // A gap in the marks, so that the first block has no neighbour from another text.
+  stamp = nextStamp(nextStamp(stamp, lastBlock), lastBlock)
+  for (let k = 0; k + 1 < blocks.from.length; k++) {
+    const mark = nextStamp(stamp, lastBlock)
+    let sum = 0
+    let shared = 0
+    const to = blocks.from[k + 1] ?? 0
+    for (let i = blocks.from[k] ?? 0; i < to; i++) {
+      const id = blocks.ids[i] ?? 0
+      const weight = weights[id] ?? 0
+      sum += weight
+      if (lastBlock[id] === stamp) shared += weight
+      lastBlock[id] = mark
+    }
+    stamp = mark
+    const end = blocks.end[k] ?? 0
+    if (sum > best.sum) best = { sum, start: blocks.start[k] ?? 0, end }
+    if (k > 0) {
+      let both = sumBefore + sum - shared
+      for (const id of crossIds(blocks, k)) both += weights[id] ?? 0
+      if (both > best.sum) best = { sum: both, start: blocks.start[k - 1] ?? 0, end }
+    }
+    sumBefore = sum
+  }
+  return best
+}
+
+/** Features of concept pairs that only the union of block k and the one before it has. */
+export function crossIds(blocks: Blocks, k: number): number[] {
+  const left = blocks.concepts[k - 1] ?? []
+  const right = blocks.concepts[k] ?? []
+  const ids: number[] = []
+  for (const a of left) {
+    if (right.includes(a)) continue
+    for (const b of right) if (!left.includes(b)) ids.push(a < b ? together(a, b) : together(b, a))
+  }
+  return ids
+}
+
+/** A probability from a sum. */
+export function calibrated(sum: number, { slope, offset }: Pick<Model, 'slope' | 'offset'>): number {
+  return 1 / (1 + Math.exp(-(slope * sum + offset)))
+}
