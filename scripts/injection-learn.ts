@@ -1,6 +1,6 @@
 // Logistic regression over windows of texts, for the injection signal: small, deterministic, in plain arrays.
 import { LAYOUT, featuresOf } from '../packages/gateway/src/text/injection/features.ts'
-import { crossIds, peak, type Model } from '../packages/gateway/src/text/injection/model.ts'
+import { crossIds, damped, type Model } from '../packages/gateway/src/text/injection/model.ts'
 import { readings } from '../packages/gateway/src/text/normalise.ts'
 import { scored } from '../packages/gateway/src/text/injection/index.ts'
 import type { Row } from './injection-data.ts'
@@ -13,9 +13,9 @@ interface Bag {
 }
 
 /** How strongly weights are drawn to zero: hashed words more than concepts, since words tell the source rather than the deed. */
-const PENALTY = { concept: Number(process.env['L2C'] ?? 0.4), word: Number(process.env['L2W'] ?? 1.6) }
+const PENALTY = { concept: Number(process.env['L2C'] ?? 1), word: Number(process.env['L2W'] ?? 4) }
 const ROUNDS = 3
-const STEPS = 120
+const STEPS = 80
 const RATE = 0.25
 /** No source counts more than so many rows of full weight. */
 const CAP = 350
@@ -42,7 +42,7 @@ export function bagsOf(rows: readonly Row[]): Bag[] {
   return rows.map((row) => ({
     row,
     windows: windowsOf(row),
-    weight: Math.min(1, CAP / (sizes.get(row.set) ?? 1)) * (sizes.get(row.set) ?? 1 < 60 ? 1 : 1),
+    weight: Math.min(1, CAP / (sizes.get(row.set) ?? 1)),
   }))
 }
 
@@ -54,7 +54,7 @@ LAMBDA.fill(0.01, 0, LAYOUT.concept)
 function sumOf(window: Int32Array, weights: Float32Array): number {
   let sum = 0
   for (const id of window) sum += weights[id] ?? 0
-  return sum
+  return sum * damped(window.length)
 }
 
 /** Learns weights. Several rounds: an attack counts where it shows most, a harmless text where it looks worst. */
@@ -86,7 +86,8 @@ function descend(
     for (const { window, target, weight } of examples) {
       const error = (1 / (1 + Math.exp(-sumOf(window, weights))) - target) * weight
       if (Math.abs(error) < 1e-4) continue
-      for (const id of window) gradient[id] = (gradient[id] ?? 0) + error
+      const share = error * damped(window.length)
+      for (const id of window) gradient[id] = (gradient[id] ?? 0) + share
     }
     for (let id = 0; id < gradient.length; id++) {
       const g = gradient[id] ?? 0
@@ -131,5 +132,3 @@ export function platt(scores: readonly { score: number; attack: boolean }[]): Pi
   }
   return { slope, offset }
 }
-
-export { peak }

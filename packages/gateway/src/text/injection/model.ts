@@ -57,6 +57,15 @@ export interface Peak {
   readonly end: number
 }
 
+/** Features from which on a window is long, and how much its sum is then drawn in. */
+const LONG = 96
+const DAMPING = 0.25
+
+/** What the sum of a window of so many features is multiplied by: in a long one, chance adds up. */
+export function damped(features: number): number {
+  return features <= LONG ? 1 : (LONG / features) ** DAMPING
+}
+
 const lastBlock = new Int32Array(LAYOUT.size)
 let stamp = 1
 
@@ -68,29 +77,39 @@ export function peak(text: string, surface: Surface, decoded: boolean, { weights
   const blocks = featuresOf(text, surface, decoded)
   let best: Peak = { sum: -Infinity, start: 0, end: 0 }
   let sumBefore = 0
+  let sizeBefore = 0
   // A gap in the marks, so that the first block has no neighbour from another text.
   stamp = nextStamp(nextStamp(stamp, lastBlock), lastBlock)
   for (let k = 0; k + 1 < blocks.from.length; k++) {
     const mark = nextStamp(stamp, lastBlock)
     let sum = 0
     let shared = 0
+    let common = 0
+    const from = blocks.from[k] ?? 0
     const to = blocks.from[k + 1] ?? 0
-    for (let i = blocks.from[k] ?? 0; i < to; i++) {
+    for (let i = from; i < to; i++) {
       const id = blocks.ids[i] ?? 0
       const weight = weights[id] ?? 0
       sum += weight
-      if (lastBlock[id] === stamp) shared += weight
+      if (lastBlock[id] === stamp) {
+        shared += weight
+        common++
+      }
       lastBlock[id] = mark
     }
     stamp = mark
     const end = blocks.end[k] ?? 0
-    if (sum > best.sum) best = { sum, start: blocks.start[k] ?? 0, end }
+    const alone = sum * damped(to - from)
+    if (alone > best.sum) best = { sum: alone, start: blocks.start[k] ?? 0, end }
     if (k > 0) {
       let both = sumBefore + sum - shared
-      for (const id of crossIds(blocks, k)) both += weights[id] ?? 0
+      const cross = crossIds(blocks, k)
+      for (const id of cross) both += weights[id] ?? 0
+      both *= damped(sizeBefore + to - from - common + cross.length)
       if (both > best.sum) best = { sum: both, start: blocks.start[k - 1] ?? 0, end }
     }
     sumBefore = sum
+    sizeBefore = to - from
   }
   return best
 }
