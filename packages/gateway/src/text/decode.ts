@@ -12,7 +12,9 @@ export interface Decoded {
   readonly text: string
 }
 
-const RUN = /[A-Za-z0-9+/_-]{24,}={0,2}/g
+/** Characters of base64, URL-safe base64 and hexadecimal. */
+const CODE = new Uint8Array(128)
+for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-') CODE[char.charCodeAt(0)] = 1
 const SPACED_HEX = /(?:[0-9a-fA-F]{2}[ :,]){11,}[0-9a-fA-F]{2}/g
 
 /**
@@ -36,9 +38,17 @@ export function decodedRuns(text: string): Decoded[] {
 /** Encoded runs; lines of one blob, as mailers break them, are one run. */
 function runs(text: string): { start: number; end: number }[] {
   const found: { start: number; end: number }[] = []
-  for (const match of text.matchAll(RUN)) {
-    const start = match.index
-    const end = start + match[0].length
+  // Every run of the length has a character at each multiple of it: what lies between is looked at only then.
+  for (let i = MIN_RUN - 1; i < text.length; i += MIN_RUN) {
+    if (!isCode(text, i)) continue
+    let start = i
+    while (start > 0 && isCode(text, start - 1) && i - start < MIN_RUN) start--
+    let end = i + 1
+    while (isCode(text, end)) end++
+    const length = end - start
+    i = end - 1
+    if (length < MIN_RUN) continue
+    for (let signs = 0; signs < 2 && text[end] === '='; signs++) end++
     const last = found.at(-1)
     const near = last !== undefined && start - last.end <= 2 && text[last.end - 1] !== '='
     if (near && /^\r?\n$/.test(text.slice(last.end, start))) last.end = end
@@ -50,6 +60,11 @@ function runs(text: string): { start: number; end: number }[] {
     if (rest !== null && text[run.end - 1] !== '=' && run.end - run.start >= 56) run.end += rest[0].trimEnd().length
   }
   return found
+}
+
+function isCode(text: string, at: number): boolean {
+  const unit = at < text.length ? text.charCodeAt(at) : 32
+  return unit < 128 && CODE[unit] === 1
 }
 
 function fromHex(run: string): string | undefined {

@@ -104,39 +104,38 @@ const PLAIN = /^[\t\n\r -~]*$/
 export function fold(text: string): Folded {
   if (PLAIN.test(text)) return { text, at: undefined }
   table ??= built()
+  const units = table
   const out = new Uint16Array(text.length * 3 + 1)
   const at = new Int32Array(text.length * 3 + 2)
   let n = 0
   let tagged = false
-  const put = (unit: number, from: number): void => {
-    at[n] = from
-    out[n++] = unit
-  }
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
-    const point = unit >= 0xd800 && unit <= 0xdbff ? (text.codePointAt(i) ?? unit) : unit
-    if (point > 0xffff) {
-      const isTag = point >= 0xe0020 && point <= 0xe007e
-      // What was hidden is another sentence than what stands beside it.
-      if (isTag !== tagged) put(32, i)
-      tagged = isTag
-      const plain = beyond(point)
-      for (let k = 0; k < plain.length && k < 3; k++) put(plain.charCodeAt(k), i)
-      i++
+    const folded = units[unit] ?? KEEP
+    const surrogate = unit >= 0xd800 && unit <= 0xdbff
+    if (!surrogate && !tagged && folded > LONGER_MARK) {
+      at[n] = i
+      out[n++] = folded === KEEP ? unit : folded
       continue
     }
-    const folded = table[unit] ?? KEEP
-    if (folded === DROP) continue
-    if (tagged) put(32, i)
-    tagged = false
-    if (folded === KEEP) put(unit, i)
-    else if (folded === LONGER_MARK) {
-      const longer = LONGER.get(unit) ?? ''
-      for (let k = 0; k < longer.length && k < 2; k++) put(longer.charCodeAt(k), i)
-    } else put(folded, i)
+    let plain = ''
+    const point = surrogate ? (text.codePointAt(i) ?? unit) : unit
+    const isTag = point >= 0xe0020 && point <= 0xe007e
+    if (point > 0xffff) plain = beyond(point)
+    else if (folded === DROP) continue
+    else if (folded === LONGER_MARK) plain = LONGER.get(unit) ?? ''
+    else plain = String.fromCharCode(folded === KEEP ? unit : folded)
+    // What was hidden is another sentence than what stands beside it.
+    if (isTag !== tagged) plain = ` ${plain}`
+    tagged = isTag
+    for (let k = 0; k < plain.length && k < 3; k++) {
+      at[n] = i
+      out[n++] = plain.charCodeAt(k)
+    }
+    if (point > 0xffff) i++
   }
   at[n] = text.length
-  return { text: fromUnits(out, n), at: at.subarray(0, n + 1) }
+  return { text: Buffer.from(out.buffer, 0, n * 2).toString('utf16le'), at: at.subarray(0, n + 1) }
 }
 
 /** What a code point above U+FFFF spells. */
@@ -150,15 +149,4 @@ function beyond(point: number): string {
   }
   if (point >= 0x20000 && point <= 0x3ffff) return String.fromCodePoint(point)
   return ' '
-}
-
-const PIECE = 8_192
-
-/** A text from its UTF-16 units; in pieces, since an argument list has a limit. */
-function fromUnits(units: Uint16Array, length: number): string {
-  let text = ''
-  for (let i = 0; i < length; i += PIECE) {
-    text += String.fromCharCode(...units.subarray(i, Math.min(length, i + PIECE)))
-  }
-  return text
 }

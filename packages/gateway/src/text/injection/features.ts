@@ -4,6 +4,8 @@ import { CONCEPT_LIMIT } from './words.ts'
 
 /** Words of a block: about two sentences. A window is two blocks, so that no sentence is cut off from its neighbours. */
 const BLOCK_WORDS = 28
+/** A block of so many words ends where a line does. */
+const LINE_WORDS = 10
 /** A block ends here even within a sentence: tables and lists have none. */
 const BLOCK_LIMIT = 56
 /** How far two concepts may stand apart to act on each other, in words. */
@@ -63,7 +65,7 @@ let stamp = 0
 export function featuresOf(text: string, surface: Surface, decoded = false): Blocks {
   const definition = surface === 'tool_definition'
   const tokens = scanWords(text, definition, decoded)
-  const most = tokens.length * PER_WORD + (tokens.length / BLOCK_WORDS + 2) * PAIRS_PER_BLOCK
+  const most = tokens.length * PER_WORD + (tokens.length / LINE_WORDS + 2) * PAIRS_PER_BLOCK
   if (scratch.length < most) scratch = new Int32Array(Math.ceil(most))
   const blocks: Blocks = { ids: scratch, from: [], start: [], end: [], concepts: [] }
   let n = 0
@@ -110,7 +112,9 @@ export function together(a: number, b: number): number {
 
 function blockEnd(tokens: Tokens, from: number): number {
   const last = Math.min(tokens.length, from + BLOCK_LIMIT)
-  for (let i = from + BLOCK_WORDS; i < last; i++) if (tokens.sentence[i] !== tokens.sentence[i - 1]) return i
+  for (let i = from + LINE_WORDS; i < last; i++) {
+    if (tokens.sentence[i] !== tokens.sentence[i - 1] && (i >= from + BLOCK_WORDS || tokens.initial[i] === 2)) return i
+  }
   return last
 }
 
@@ -132,14 +136,14 @@ function block(
     put(words + slot(h, WORDS))
     put(words + slot(Math.imul(stem[i] ?? 0, 31) + 7, WORDS))
     if (before !== 0) put(words + slot(Math.imul(before, 0x9e3779b1) ^ h, WORDS))
-    // The first word of a tool's name often says what family it is of.
-    if (definition && i === 0) put(words + slot(Math.imul(h, 0x85ebca6b) + 3, WORDS))
+    // The first word of a tool's name, which begins a line, often says what family it is of.
+    if (definition && initial[i] === 2) put(words + slot(Math.imul(h, 0x85ebca6b) + 3, WORDS))
     before = h
     if (c === 0) continue
     if (!present.includes(c)) present.push(c)
     put(LAYOUT.concept + c)
     if (definition) put(LAYOUT.conceptDefinition + c)
-    if (initial[i] === 1) put(commands + c)
+    if (initial[i] !== 0) put(commands + c)
     let looked = 0
     let middle = 0
     for (let k = i - 1; k >= from && looked < LOOK_BACK && i - k <= REACH && sentence[k] === sentence[i]; k--) {

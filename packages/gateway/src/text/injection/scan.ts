@@ -10,7 +10,7 @@ export interface Tokens {
   readonly start: Int32Array
   readonly end: Int32Array
   readonly sentence: Int32Array
-  /** 1: begins a sentence or a command, as in `please send`. */
+  /** 1: begins a sentence or a command, as in `please send`; 2: begins a line. */
   readonly initial: Uint8Array
 }
 
@@ -86,7 +86,7 @@ export function scanWords(text: string, offensive: boolean, decoded: boolean): T
   const out = tokens
   out.length = 0
   let sentence = 0
-  let initial = 1
+  let initial = 2
   const add = (hash: number, stem: number, concept: number, start: number, end: number): void => {
     const n = out.length
     if (n >= out.hash.length) return
@@ -116,7 +116,8 @@ export function scanWords(text: string, offensive: boolean, decoded: boolean): T
       while (k < i + 12 && (text.charCodeAt(k) === 32 || text.charCodeAt(k) === 10)) k++
       const first = text.charCodeAt(k)
       // A line that goes on in small letters was only wrapped.
-      if (!(first >= 97 && first <= 122)) newSentence()
+      if (!(first >= 97 && first <= 122)) sentence++
+      initial = 2
     } else if (unit === 58) {
       // `System: ...` at the head of a sentence is a speaker.
       const last = out.length - 1
