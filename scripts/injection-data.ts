@@ -106,14 +106,19 @@ function filled(template: string, slots: Samples['slots'], random: () => number,
 }
 
 /** Copies made of one line of ours with slots. */
-const COPIES = { attack: 8, benign: 5 }
+const COPIES = { attack: 8, benign: 7 }
 
 /** Our own samples, slots filled by seed; goals of the corpora fill some, so that what is asked for varies. */
 export function ownRows(seed: number, goals: readonly string[]): Row[] {
   const random = seeded(seed)
   const rows: Row[] = []
-  for (const name of ['attacks.txt', 'benign.txt']) {
-    const { slots, lines } = samples(name)
+  const files = ['attacks.txt', 'benign.txt'].map(samples)
+  // Both files fill slots from both: what fills a slot must not tell which file it is.
+  const slots = new Map<string, string[]>()
+  for (const file of files) {
+    for (const [name, list] of file.slots) slots.set(name, [...(slots.get(name) ?? []), ...list])
+  }
+  for (const { lines } of files) {
     for (const { attack, surface, once, text, at } of lines) {
       const copies = once || !/\{[a-z]+\}/.test(text) ? 1 : attack ? COPIES.attack : COPIES.benign
       for (let copy = 0; copy < copies; copy++) {

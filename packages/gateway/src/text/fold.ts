@@ -142,7 +142,11 @@ export function fold(text: string): Folded {
 function beyond(point: number): string {
   if (point >= 0xe0020 && point <= 0xe007e) return String.fromCharCode(point - 0xe0000)
   if (point >= 0xe0000 && point <= 0xe01ef) return ''
-  if (point >= 0x1d400 && point <= 0x1d7ff) return fold(String.fromCodePoint(point).normalize('NFKD')).text
+  if (point >= 0x1d400 && point <= 0x1d7ff) {
+    const plain = String.fromCodePoint(point).normalize('NFKD')
+    // Some points of the block are letters of no alphabet and stand for themselves.
+    return (plain.codePointAt(0) ?? 0) > 0xffff ? ' ' : fold(plain).text
+  }
   // Letters in squares, circles and flags.
   for (const first of [0x1f110, 0x1f130, 0x1f150, 0x1f170, 0x1f1e6]) {
     if (point >= first && point < first + 26) return String.fromCharCode(97 + point - first)

@@ -21,7 +21,7 @@ export interface Reading {
  */
 export function readings(text: string): Reading[] {
   const found: Reading[] = []
-  read(text, (offset) => offset, 0, found)
+  read(text, (offset) => Math.min(Math.max(offset, 0), text.length), 0, found)
   return found
 }
 
