@@ -86,7 +86,13 @@ function samples(name: string): Samples {
     else {
       const surface = section[1] === 'tool_definition' ? 'tool_definition' : 'tool_result'
       const [kind, , once] = section
-      lines.push({ attack: kind === 'attack', surface, once: once !== '', text: line, at: `${name}:${number + 1}` })
+      lines.push({
+        attack: kind === 'attack',
+        surface,
+        once: once !== '',
+        text: line,
+        at: `${name}:${number + 1}`,
+      })
     }
   }
   return { slots, lines }
@@ -123,7 +129,7 @@ export function ownRows(seed: number, goals: readonly string[]): Row[] {
       const copies = once || !/\{[a-z]+\}/.test(text) ? 1 : attack ? COPIES.attack : COPIES.benign
       for (let copy = 0; copy < copies; copy++) {
         // A plain goal is an attack only where the rest of the line makes it one.
-        const strong = /\{override\}|\{urgent\}|system|SYSTEM|TODO|assistant/.test(text)
+        const strong = /\{override\}|\{urgent\}/.test(text)
         const action = strong && goals.length > 0 && copy % 2 === 1 ? pick(goals, random) : undefined
         const full = filled(text, slots, random, action === undefined ? {} : { action })
         const kind = surface === 'tool_definition' ? 'definitions' : 'results'
@@ -162,7 +168,14 @@ const ATTACK_KINDS = /^(preference_manipulation|tool_transfer|out_of_scope_param
 /** Every set of the corpora that is trained on or that the requirement names. */
 export function corpusRowsOfAll(): Row[] {
   const rows: Row[] = []
-  const add = (set: string, family: string, surface: Surface, attack: boolean, text: string, group: string): void => {
+  const add = (
+    set: string,
+    family: string,
+    surface: Surface,
+    attack: boolean,
+    text: string,
+    group: string,
+  ): void => {
     if (text.trim() !== '') rows.push({ text, surface, attack, set, family, group: `${set}:${group}` })
   }
   for (const row of jsonLines(`${P}cisco-remote-malicious-tools.jsonl`)) {
@@ -170,7 +183,14 @@ export function corpusRowsOfAll(): Row[] {
   }
   for (const row of jsonLines(`${P}cisco-remote-benign-tools.jsonl`)) {
     const [service = ''] = word(row['name']).split('_')
-    add('cisco-remote-benign', 'cisco', 'tool_definition', false, toolText(row), service + word(row['id']).slice(-1))
+    add(
+      'cisco-remote-benign',
+      'cisco',
+      'tool_definition',
+      false,
+      toolText(row),
+      service + word(row['id']).slice(-1),
+    )
   }
   for (const row of jsonLines(`${P}cisco-behavioral-descriptions.jsonl`)) {
     if (row['category'] !== 'prompt-injection') continue
@@ -215,7 +235,9 @@ export function corpusRowsOfAll(): Row[] {
   }
   const atlas = JSON.parse(readFileSync(join(CORPORA, 'threats/mitre-atlas-techniques.json'), 'utf8')) as Json
   for (const [number, technique] of ((atlas['techniques'] ?? []) as Json[]).entries()) {
-    const text = [technique['name'], technique['description']].filter((part) => typeof part === 'string').join('. ')
+    const text = [technique['name'], technique['description']]
+      .filter((part) => typeof part === 'string')
+      .join('. ')
     add('atlas', 'atlas', 'tool_result', false, text, String(number))
   }
   for (const row of jsonLines('secrets/gitleaks-rules-reference.jsonl')) {
@@ -270,9 +292,17 @@ const PROSE = 260
 
 /** READMEs of installed packages and our own pages, by seed. Not committed: their hash and number are told. */
 export function proseRows(seed: number): Row[] {
-  const files = globSync(['node_modules/*/{README,readme,CHANGELOG,History}.md', 'node_modules/@*/*/README.md', '*.md', 'docs/*.md'], {
-    cwd: ROOT,
-  })
+  const files = globSync(
+    [
+      'node_modules/*/{README,readme,CHANGELOG,History}.md',
+      'node_modules/@*/*/README.md',
+      '*.md',
+      'docs/*.md',
+    ],
+    {
+      cwd: ROOT,
+    },
+  )
     .filter((file) => file !== 'docs/injection-model.md')
     .sort()
   return shuffled(files, seeded(seed))

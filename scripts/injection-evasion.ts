@@ -22,9 +22,10 @@ const TWINS: Readonly<Record<string, string>> = {
 }
 
 /** 4,000 harmless characters. */
-const BEFORE = 'The harbour office opens at eight. Ships report their draught and cargo, and the crane is free at noon. '
-  .repeat(40)
-  .slice(0, 4_000)
+const BEFORE =
+  'The harbour office opens at eight. Ships report their draught and cargo, and the crane is free at noon. '
+    .repeat(40)
+    .slice(0, 4_000)
 
 /** Pieces of about twelve characters: cut at blanks, or wherever the count says. */
 function pieces(text: string, atBlanks: boolean): string[] {
@@ -35,7 +36,8 @@ function pieces(text: string, atBlanks: boolean): string[] {
 /** Each way to hide a text; `fullwidth` and what follows are ours, beyond the requirement. */
 export const EVASIONS: Readonly<Record<string, (text: string) => string>> = {
   base64: (text) => Buffer.from(text).toString('base64'),
-  'base64 in prose': (text) => `The attachment follows.\n\n${Buffer.from(text).toString('base64')}\n\nRegards`,
+  'base64 in prose': (text) =>
+    `The attachment follows.\n\n${Buffer.from(text).toString('base64')}\n\nRegards`,
   'zero-width': (text) => [...text].join('\u200b'),
   homoglyph: (text) => [...text].map((char) => TWINS[char] ?? char).join(''),
   tags: (text) =>
@@ -44,10 +46,8 @@ export const EVASIONS: Readonly<Record<string, (text: string) => string>> = {
   'split at blanks': (text) =>
     JSON.stringify(Object.fromEntries(pieces(text, true).map((piece, i) => [`f${i}`, piece]))),
   '4,000 in front': (text) => `${BEFORE}\n${text}`,
-  fullwidth: (text) =>
-    text.replaceAll(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) + 0xfee0)),
-  percent: (text) =>
-    [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
+  fullwidth: (text) => text.replaceAll(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) + 0xfee0)),
+  percent: (text) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
   hex: (text) => Buffer.from(text).toString('hex'),
   'base64 twice': (text) => Buffer.from(Buffer.from(text).toString('base64')).toString('base64'),
 }
@@ -65,7 +65,9 @@ export const NAMED: readonly string[] = [
 
 /** The sets of attacks that the requirement names. */
 export function namedAttacks(rows: readonly Row[]): Row[] {
-  return rows.filter((row) => row.attack && /^(cisco-remote-malicious|msb-poisoned|agentdojo-wrapped)$/.test(row.set))
+  return rows.filter(
+    (row) => row.attack && /^(cisco-remote-malicious|msb-poisoned|agentdojo-wrapped)$/.test(row.set),
+  )
 }
 
 /** Share of rows that are flagged, in percent. */

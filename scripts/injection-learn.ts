@@ -1,5 +1,5 @@
 // Logistic regression over windows of texts, for the injection signal: small, deterministic, in plain arrays.
-import { LAYOUT, featuresOf } from '../packages/gateway/src/text/injection/features.ts'
+import { LAYOUT, eachBlock } from '../packages/gateway/src/text/injection/features.ts'
 import { crossIds, damped, type Model } from '../packages/gateway/src/text/injection/model.ts'
 import { readings } from '../packages/gateway/src/text/normalise.ts'
 import { scored } from '../packages/gateway/src/text/injection/index.ts'
@@ -13,26 +13,31 @@ interface Bag {
 }
 
 /** How strongly weights are drawn to zero: hashed words more than concepts, since words tell the source rather than the deed. */
-const PENALTY = { concept: Number(process.env['L2C'] ?? 1), word: Number(process.env['L2W'] ?? 4) }
+const PENALTY = { concept: 1, word: 4 }
 const ROUNDS = 3
 const STEPS = 80
 const RATE = 0.25
 /** No source counts more than so many rows of full weight. */
 const CAP = 350
-/** A false alarm costs so much more than a miss. */
-const BENIGN_COST = Number(process.env['BENIGN'] ?? 2)
+/** A false alarm costs so much more than a miss; honest definitions command the model as attacks do. */
+const BENIGN_COST = { tool_definition: 2, other: 1.2 }
 /** Windows of a harmless text that are looked at in each round: those that look worst. */
 const WORST = 3
 
 function windowsOf(row: Row): Int32Array[] {
-  const text = readings(row.text)[0]?.text ?? ''
-  const blocks = featuresOf(text, row.surface)
-  const count = blocks.from.length - 1
-  const single = Array.from({ length: count }, (_, k) => blocks.ids.slice(blocks.from[k], blocks.from[k + 1]))
-  const both = single
-    .slice(1)
-    .map((ids, k) => Int32Array.from(new Set([...(single[k] ?? []), ...ids, ...crossIds(blocks, k + 1)])))
-  return [...single, ...both]
+  const windows: Int32Array[] = []
+  let before: { ids: Int32Array; concepts: readonly number[] } | undefined
+  eachBlock(readings(row.text)[0]?.text ?? '', row.surface, false, (block) => {
+    const ids = block.ids.slice(0, block.size)
+    windows.push(ids)
+    if (before !== undefined) {
+      windows.push(
+        Int32Array.from(new Set([...before.ids, ...ids, ...crossIds(before.concepts, block.concepts)])),
+      )
+    }
+    before = { ids, concepts: block.concepts }
+  })
+  return windows
 }
 
 /** Rows as bags of windows; rows of one set share at most CAP. */
@@ -66,7 +71,8 @@ export function learn(bags: readonly Bag[]): Float32Array {
         .map((window) => ({ window, sum: round === 0 ? window.length : sumOf(window, weights) }))
         .sort((a, b) => b.sum - a.sum)
       const used = ranked.slice(0, row.attack ? 1 : WORST)
-      const share = row.attack ? weight : (weight * BENIGN_COST) / Math.sqrt(used.length)
+      const cost = row.surface === 'tool_definition' ? BENIGN_COST.tool_definition : BENIGN_COST.other
+      const share = row.attack ? weight : (weight * cost) / Math.sqrt(used.length)
       return used.map(({ window }) => ({ window, target: row.attack ? 1 : 0, weight: share }))
     })
     weights = descend(examples, weights)
@@ -114,7 +120,9 @@ export function bagScore(bag: Bag, weights: Float32Array): number {
 }
 
 /** Platt scaling over scores of texts that were not trained on; both classes weigh the same. */
-export function platt(scores: readonly { score: number; attack: boolean }[]): Pick<Model, 'slope' | 'offset'> {
+export function platt(
+  scores: readonly { score: number; attack: boolean }[],
+): Pick<Model, 'slope' | 'offset'> {
   const attacks = scores.filter(({ attack }) => attack).length
   let slope = 1
   let offset = 0

@@ -34,7 +34,9 @@ const own = ownRows(SEED, goalsForSlots())
 const corpora = corpusRowsOfAll()
 const prose = proseRows(SEED)
 if (prose.length < 100) {
-  console.error(`train:injection: only ${prose.length} pages of prose found; run \`npm install\` for more. Going on.`)
+  console.error(
+    `train:injection: only ${prose.length} pages of prose found; run \`npm install\` for more. Going on.`,
+  )
 }
 const rows = [...corpora, ...own, ...prose]
 const dataHash = hashOf([...corpora, ...own])
@@ -76,7 +78,9 @@ function threshold(): number {
       const of = rowsOf.get(set) ?? []
       if (of[0]?.attack !== false) return true
       const most = set === 'notinject' ? MOST.notinject : MOST.other
-      return [crossed, trained].every((scores) => flagged(of, (row) => (scores.get(row) ?? 0) > limit) <= most)
+      return [crossed, trained].every(
+        (scores) => flagged(of, (row) => (scores.get(row) ?? 0) > limit) <= most,
+      )
     })
   return candidates.find(fits) ?? candidates.at(-1) ?? 0
 }
@@ -205,4 +209,6 @@ it is in the corpora. Weights: ${Math.round(file.length / 1024)} KB in the commi
 - Attacks by meaning alone (false facts, persuasion, riddles, other ciphers than base64, hexadecimal, rot13 and reversal) pass.
 `
 writeFileSync(new URL('../docs/injection-model.md', import.meta.url), report)
-console.log(`threshold ${probability} (sum ${limit.toFixed(2)}), weights ${Math.round(file.length / 1024)} KB`)
+console.log(
+  `threshold ${probability} (sum ${limit.toFixed(2)}), weights ${Math.round(file.length / 1024)} KB`,
+)

@@ -1,3 +1,5 @@
+import type { Folded } from './fold.ts'
+
 /** Shortest run of encoded characters that is worth a try. */
 const MIN_RUN = 24
 /** Share of a decoded text that must be letters, digits and what stands between them. */
@@ -14,7 +16,8 @@ export interface Decoded {
 
 /** Characters of base64, URL-safe base64 and hexadecimal. */
 const CODE = new Uint8Array(128)
-for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-') CODE[char.charCodeAt(0)] = 1
+for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-')
+  CODE[char.charCodeAt(0)] = 1
 const SPACED_HEX = /(?:[0-9a-fA-F]{2}[ :,]){11,}[0-9a-fA-F]{2}/g
 
 /**
@@ -57,7 +60,8 @@ function runs(text: string): { start: number; end: number }[] {
   // The last line of a blob may be shorter than a run.
   for (const run of found) {
     const rest = /^\r?\n([A-Za-z0-9+/_-]{1,23}={0,2})(?:\s|$)/.exec(text.slice(run.end, run.end + 32))
-    if (rest !== null && text[run.end - 1] !== '=' && run.end - run.start >= 56) run.end += rest[0].trimEnd().length
+    if (rest !== null && text[run.end - 1] !== '=' && run.end - run.start >= 56)
+      run.end += rest[0].trimEnd().length
   }
   return found
 }
@@ -96,41 +100,105 @@ function readable(bytes: Buffer): string | undefined {
   return good >= text.length * READABLE ? text : undefined
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  lt: '<',
-  gt: '>',
-  amp: '&',
-  quot: '"',
-  apos: "'",
-  nbsp: ' ',
-}
-const ESCAPES =
-  /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|(lt|gt|amp|quot|apos|nbsp));|((?:%[0-9a-fA-F]{2})+)|\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([nrt])/g
+const ENTITIES: ReadonlyMap<string, number> = new Map([
+  ['lt', 60],
+  ['gt', 62],
+  ['amp', 38],
+  ['quot', 34],
+  ['apos', 39],
+  ['nbsp', 32],
+])
+/** Longest entity between `&` and `;`. */
+const MAX_ENTITY = 9
 
-/** HTML entities, percent-encoding and backslash escapes, each with what it stands for; decoded once. */
-export function escapes(text: string): Decoded[] {
-  if (!/[&%\\]/.test(text)) return []
-  const found: Decoded[] = []
-  for (const match of text.matchAll(ESCAPES)) {
-    const read = escaped(match)
-    if (read !== undefined) found.push({ start: match.index, end: match.index + match[0].length, text: read })
+/**
+ * Decodes HTML entities, percent-encoding and backslash escapes in place, once. Writes into arrays: a text of nothing but
+ * escapes must not leave an object for each.
+ * @returns undefined when there are none
+ */
+export function unescaped(text: string): Folded | undefined {
+  if (!/[&%\\]/.test(text)) return undefined
+  const out = new Uint16Array(text.length)
+  const at = new Int32Array(text.length + 1)
+  let n = 0
+  let found = false
+  for (let i = 0; i < text.length;) {
+    const unit = text.charCodeAt(i)
+    const length =
+      unit === 38 ? entity(text, i) : unit === 37 ? percent(text, i) : unit === 92 ? backslash(text, i) : 0
+    at[n] = i
+    if (length === 0) {
+      out[n++] = unit
+      i++
+      continue
+    }
+    found = true
+    // Decoded text is never longer than its escapes.
+    for (const char of read.text) {
+      for (let k = 0; k < char.length; k++) {
+        at[n] = i
+        out[n++] = char.charCodeAt(k)
+      }
+    }
+    i += length
   }
-  return found
+  if (!found) return undefined
+  at[n] = text.length
+  return { text: Buffer.from(out.buffer, 0, n * 2).toString('utf16le'), at: at.subarray(0, n + 1) }
 }
 
-function escaped(match: RegExpExecArray): string | undefined {
-  const [, decimal, hex, name, percent, unicode, byte, blank] = match
-  if (decimal !== undefined) return point(Number(decimal))
-  if (hex !== undefined) return point(Number.parseInt(hex, 16))
-  if (name !== undefined) return ENTITIES[name]
-  if (unicode !== undefined) return String.fromCharCode(Number.parseInt(unicode, 16))
-  if (byte !== undefined) return String.fromCharCode(Number.parseInt(byte, 16))
-  if (blank !== undefined) return blank === 't' ? '\t' : '\n'
-  if (percent === undefined) return undefined
-  return Buffer.from(percent.replaceAll('%', ''), 'hex').toString('utf8')
+/** What the escape just read stands for. */
+const read = { text: '' }
+
+/** Reads `&lt;`, `&#65;` or `&#x41;`. @returns its length, 0 for none */
+function entity(text: string, from: number): number {
+  let end = from + 1
+  while (end < text.length && end - from <= MAX_ENTITY && text.charCodeAt(end) !== 59) end++
+  if (text.charCodeAt(end) !== 59) return 0
+  const name = text.slice(from + 1, end)
+  const hex = /^#[xX]([0-9a-fA-F]{1,6})$/.exec(name)?.[1]
+  const decimal = /^#(\d{1,7})$/.exec(name)?.[1]
+  let point = ENTITIES.get(name)
+  if (hex !== undefined) point = Number.parseInt(hex, 16)
+  if (decimal !== undefined) point = Number(decimal)
+  const valid =
+    point !== undefined && point > 0 && point <= 0x10_ffff && !(point >= 0xd800 && point <= 0xdfff)
+  if (!valid) return 0
+  read.text = String.fromCodePoint(point ?? 0)
+  return end - from + 1
 }
 
-function point(value: number): string | undefined {
-  const valid = value > 0 && value <= 0x10_ffff && !(value >= 0xd800 && value <= 0xdfff)
-  return valid ? String.fromCodePoint(value) : undefined
+/** Reads a run of `%41`, as UTF-8. @returns its length, 0 for none */
+function percent(text: string, from: number): number {
+  let end = from
+  while (text.charCodeAt(end) === 37 && hexDigits(text, end + 1, 2)) end += 3
+  if (end === from) return 0
+  const bytes = Buffer.alloc((end - from) / 3)
+  for (let i = 0; i < bytes.length; i++)
+    bytes[i] = Number.parseInt(text.slice(from + 3 * i + 1, from + 3 * i + 3), 16)
+  read.text = bytes.toString('utf8')
+  return end - from
+}
+
+/** Reads `\u0041`, `\x41`, `\n`, `\r` or `\t`. @returns its length, 0 for none */
+function backslash(text: string, from: number): number {
+  const kind = text.charCodeAt(from + 1)
+  const digits = kind === 117 ? 4 : kind === 120 ? 2 : 0
+  if (digits > 0) {
+    if (!hexDigits(text, from + 2, digits)) return 0
+    read.text = String.fromCharCode(Number.parseInt(text.slice(from + 2, from + 2 + digits), 16))
+    return digits + 2
+  }
+  if (kind !== 110 && kind !== 114 && kind !== 116) return 0
+  read.text = kind === 116 ? '\t' : '\n'
+  return 2
+}
+
+function hexDigits(text: string, from: number, count: number): boolean {
+  for (let i = from; i < from + count; i++) {
+    const unit = i < text.length ? text.charCodeAt(i) : 0
+    const small = unit | 32
+    if (!((unit >= 48 && unit <= 57) || (small >= 97 && small <= 102))) return false
+  }
+  return true
 }

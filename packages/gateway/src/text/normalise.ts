@@ -1,4 +1,4 @@
-import { decodedRuns, escapes, type Decoded } from './decode.ts'
+import { decodedRuns, unescaped, type Decoded } from './decode.ts'
 import { fold } from './fold.ts'
 
 /** How often an encoded text inside an encoded text is opened. */
@@ -28,12 +28,11 @@ export function readings(text: string): Reading[] {
 function read(text: string, origin: (offset: number) => number, depth: number, found: Reading[]): void {
   const folded = fold(text)
   let reading: Reading = { text: folded.text, encoded: depth > 0, origin: moved(origin, folded.at) }
-  const escaped = escapes(reading.text)
+  const plain = unescaped(reading.text)
   // What an escape spells may again need folding.
-  if (escaped.length > 0) {
-    reading = replaced(reading, escaped)
-    const again = fold(reading.text)
-    reading = { ...reading, text: again.text, origin: moved(reading.origin, again.at) }
+  if (plain !== undefined) {
+    const again = fold(plain.text)
+    reading = { ...reading, text: again.text, origin: moved(moved(reading.origin, plain.at), again.at) }
   }
   reading = replaced(reading, spacedOut(reading.text))
   found.push(reading)

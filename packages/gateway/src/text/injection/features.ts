@@ -13,8 +13,8 @@ const REACH = 8
 const NEAR = 2
 /** Concepts looked back at. */
 const LOOK_BACK = 4
-/** Most features of one word. */
-const PER_WORD = 20
+/** Most features of one word: four of its letters, three of its concept, nine of concepts before it. */
+const PER_WORD = 18
 
 const C = CONCEPT_LIMIT
 const PAIRS = C * C
@@ -44,59 +44,60 @@ export const LAYOUT = (() => {
   }
 })()
 
-/** Features of one text, block by block. */
-export interface Blocks {
-  /** Distinct feature indices of each block, one block after the other. */
+/** Features of one block. Valid until the next block. */
+export interface Block {
+  /** Distinct feature indices; only the first `size` count. */
   readonly ids: Int32Array
-  /** Where block k begins in `ids`; one more for the end. */
-  readonly from: number[]
-  /** Where block k stands in the text. */
-  readonly start: number[]
-  readonly end: number[]
-  /** Concepts of block k, ascending. */
-  readonly concepts: number[][]
+  readonly size: number
+  /** Where the block stands in the text. */
+  readonly start: number
+  readonly end: number
+  /** Its concepts, ascending. */
+  readonly concepts: readonly number[]
 }
 
-let scratch = new Int32Array(65_536)
+/** Room for the features of one block: of its words, and of pairs of its concepts. */
+const scratch = new Int32Array(BLOCK_LIMIT * PER_WORD + (BLOCK_LIMIT * (BLOCK_LIMIT - 1)) / 2 + 1)
 const seen = new Int32Array(LAYOUT.size)
 let stamp = 0
 
-/** Takes a folded text to its features. Linear: a word yields at most a dozen. Valid until the next call. */
-export function featuresOf(text: string, surface: Surface, decoded = false): Blocks {
+/** Takes a folded text to its features, block by block. Linear: a word yields at most PER_WORD besides pairs of its block. */
+export function eachBlock(
+  text: string,
+  surface: Surface,
+  decoded: boolean,
+  visit: (block: Block) => void,
+): void {
   const definition = surface === 'tool_definition'
   const tokens = scanWords(text, definition, decoded)
-  const most = tokens.length * PER_WORD + (tokens.length / LINE_WORDS + 2) * PAIRS_PER_BLOCK
-  if (scratch.length < most) scratch = new Int32Array(Math.ceil(most))
-  const blocks: Blocks = { ids: scratch, from: [], start: [], end: [], concepts: [] }
   let n = 0
   const put = (id: number): void => {
-    if (seen[id] === stamp || n >= scratch.length) return
+    if (seen[id] === stamp) return
     seen[id] = stamp
     scratch[n++] = id
   }
   let at = 0
   do {
-    const end = blockEnd(tokens, at)
+    const to = blockEnd(tokens, at)
     stamp = nextStamp(stamp, seen)
-    blocks.from.push(n)
-    blocks.start.push(tokens.start[at] ?? 0)
-    blocks.end.push(end > at ? (tokens.end[end - 1] ?? 0) : 0)
+    n = 0
     put(definition ? LAYOUT.bias + 1 : LAYOUT.bias)
-    const present: number[] = []
-    block(tokens, at, end, definition, put, present)
-    present.sort((a, b) => a - b)
-    blocks.concepts.push(present)
-    for (let i = 0; i < present.length; i++) {
-      for (let k = i + 1; k < present.length; k++) put(together(present[i] ?? 0, present[k] ?? 0))
+    const concepts: number[] = []
+    block(tokens, at, to, definition, put, concepts)
+    concepts.sort((a, b) => a - b)
+    for (let i = 0; i < concepts.length; i++) {
+      for (let k = i + 1; k < concepts.length; k++) put(together(concepts[i] ?? 0, concepts[k] ?? 0))
     }
-    at = end
+    visit({
+      ids: scratch,
+      size: n,
+      start: tokens.start[at] ?? 0,
+      end: to > at ? (tokens.end[to - 1] ?? 0) : 0,
+      concepts,
+    })
+    at = to
   } while (at < tokens.length)
-  blocks.from.push(n)
-  return blocks
 }
-
-/** Room for pairs of the concepts of one block: a block of 56 words has at most so many. */
-const PAIRS_PER_BLOCK = (BLOCK_LIMIT * (BLOCK_LIMIT - 1)) / 2
 
 /** The next mark for `seen`; starts over before the marks run out. */
 export function nextStamp(last: number, marks: Int32Array): number {
@@ -113,7 +114,8 @@ export function together(a: number, b: number): number {
 function blockEnd(tokens: Tokens, from: number): number {
   const last = Math.min(tokens.length, from + BLOCK_LIMIT)
   for (let i = from + LINE_WORDS; i < last; i++) {
-    if (tokens.sentence[i] !== tokens.sentence[i - 1] && (i >= from + BLOCK_WORDS || tokens.initial[i] === 2)) return i
+    if (tokens.sentence[i] !== tokens.sentence[i - 1] && (i >= from + BLOCK_WORDS || tokens.initial[i] === 2))
+      return i
   }
   return last
 }
@@ -146,14 +148,19 @@ function block(
     if (initial[i] !== 0) put(commands + c)
     let looked = 0
     let middle = 0
-    for (let k = i - 1; k >= from && looked < LOOK_BACK && i - k <= REACH && sentence[k] === sentence[i]; k--) {
+    for (
+      let k = i - 1;
+      k >= from && looked < LOOK_BACK && i - k <= REACH && sentence[k] === sentence[i];
+      k--
+    ) {
       const b = concept[k] ?? 0
       if (b === 0) continue
       looked++
       put(LAYOUT.reach + b * C + c)
       if (i - k <= NEAR) put(LAYOUT.near + b * C + c)
       if (middle === 0) middle = b
-      else if (looked === 2) put(LAYOUT.triple + slot(Math.imul((b * C + middle) * C + c, 0x9e3779b1), HASHED))
+      else if (looked === 2)
+        put(LAYOUT.triple + slot(Math.imul((b * C + middle) * C + c, 0x9e3779b1), HASHED))
     }
   }
 }

@@ -27,7 +27,8 @@ export function joinedFields(fields: readonly string[]): string {
   for (const field of fields) {
     const tail = /[a-z]{1,20}$/i.exec(text.slice(-24))?.[0].toLowerCase()
     const head = /^[a-z]{1,20}/.exec(field.slice(0, 24))?.[0].toLowerCase()
-    const meets = tail !== undefined && head !== undefined && (known.has(tail + head) || LOOSE.has(tail + head))
+    const meets =
+      tail !== undefined && head !== undefined && (known.has(tail + head) || LOOSE.has(tail + head))
     text += text === '' || meets ? field : ` ${field}`
   }
   return text
@@ -35,5 +36,7 @@ export function joinedFields(fields: readonly string[]): string {
 
 /** Words of instructions that carry no concept of their own. */
 const LOOSE: ReadonlySet<string> = new Set(
-  'the this that these them with which their about should would could will can are was been being account address attacker contents'.split(' '),
+  'the this that these them with which their about should would could will can are was been being account address attacker contents'.split(
+    ' ',
+  ),
 )

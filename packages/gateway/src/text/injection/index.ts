@@ -40,7 +40,8 @@ export function scoreFields(fields: readonly string[], surface: Surface): Inject
   if (joined.score <= whole.score) return whole
   const { score } = joined
   const end = fields.reduce((sum, field) => sum + field.length + 1, -1)
-  const findings = joined.findings.length === 0 ? [] : [{ class: 'injection', start: 0, end: Math.max(0, end), score }]
+  const findings =
+    joined.findings.length === 0 ? [] : [{ class: 'injection', start: 0, end: Math.max(0, end), score }]
   return { score, findings }
 }
 

@@ -34,13 +34,15 @@ export const CONCEPTS = {
     'secretly silently quietly covertly discreetly invisibly stealthily surreptitiously undetected unnoticed hidden stealth heimlich unbemerkt stillschweigend discretement silencieusement secretement silenciosamente discretamente sigilosamente secretamente silenziosamente segretamente тайно незаметно скрытно втайне',
   ask: 'ask asking confirm confirmation consent approval permission verification nachfragen bestatigung ruckfrage demander preguntar confirmar confirmacion chiedere conferma спрашивая подтверждения',
   send: 'send forward upload post transmit email submit deliver relay mail sende senden schicke schicken leite weiterleiten ubermittle lade envoie envoyez envoyer transmets transmettez transferez envia envie enviar manda reenvia reenvie invia inviare inoltra отправь отправьте отправить перешли перешлите пошли загрузи stuur verzend wyslij أرسل وأرسل भेजें gonder kirim',
-  sends: 'sends sent forwards forwarded uploads uploaded posts transmits sending forwarding uploading posting',
+  sends:
+    'sends sent forwards forwarded uploads uploaded posts transmits sending forwarding uploading posting',
   leak: 'exfiltrate leak exfiltrates exfiltrating exfil exfiltration exfiltrated smuggle steal stealing steals stolen harvest harvesting harvests siphon',
   move: 'transfer wire pay buy purchase sell deposit withdraw donate uberweise uberweisen transferiere transfere vire virez transfiere transfiera paga trasferisci bonifica transfira pague переведи переведите оплати',
   money:
     'money payment transaction funds bitcoin btc eth wallet account iban balance dollars usd eur bank recurring geld konto argent compte dinero cuenta denaro conto dinheiro conta деньги счет счёт',
   read: 'read open fetch retrieve extract collect gather cat access obtain locate lies lesen lis lisez lire lee lea leer leggi leia прочитай прочти открой',
-  reads: 'reads returns fetches retrieves reading searches lists gets creates adds looks runs converts translates',
+  reads:
+    'reads returns fetches retrieves reading searches lists gets creates adds looks runs converts translates',
   put: 'include append embed add insert attach pass provide concatenate encode put paste place store write fuge einfugen anhangen ubergib ajoute ajoutez passe anade agrega incluye incluya pasa aggiungi inclua добавь вставь включи передай',
   copy: 'copy bcc cc duplicate mirror record kopiere copie copia скопируй',
   secret:
@@ -56,28 +58,37 @@ export const CONCEPTS = {
   must: 'must always should shall ensure strictly have has need needs requires sure muss mussen musst immer sollst unbedingt devez doit dois toujours devi deve sempre debes debe siempre должен должна должны всегда обязан',
   tool: 'tool tools function functions plugin mcp werkzeug outil outils herramienta herramientas strumento strumenti ferramenta инструмент инструмента инструменты',
   use: 'use call invoke run execute using calling invoking running executing used called uses calls invokes benutze verwende nutze rufe aufruf ausfuhren verwendest aufrufst utilise utilisez dutiliser appelle executez appelez usa usar ejecuta ejecute llama llamar utiliza usare esegui utilizzare chiama используй используйте вызови выполни запусти выполните использованием использовать',
-  first: 'first whenever anytime everytime beforehand ahead subsequent subsequently henceforth onwards zuerst bevor jedes jeder jedem abord avant chaque desormais primero antes cada prima ogni primeiro сначала прежде перед каждый отныне',
+  first:
+    'first whenever anytime everytime beforehand ahead subsequent subsequently henceforth onwards zuerst bevor jedes jeder jedem abord avant chaque desormais primero antes cada prima ogni primeiro сначала прежде перед каждый отныне',
   time: 'now then from on next following after when once begin start end until during jetzt nun ab maintenant ahora adesso agora теперь сейчас',
-  other: 'other others another different rest anderen andere autres autre otras otros otra altri altre outras другие других другими другой',
+  other:
+    'other others another different rest anderen andere autres autre otras otros otra altri altre outras другие других другими другой',
   instead: 'instead rather stattdessen plutot lugar invece вместо',
   new: 'new updated real actual true revised neue neuen nouvelle nouvelles nuevas nueva nuevo nuove nuovo novas новые новая новую',
-  prefer: 'prefer prioritize prioritise preferred favor favour exclusively choose select bevorzuge prefere privilegie prefiere предпочитай',
+  prefer:
+    'prefer prioritize prioritise preferred favor favour exclusively choose select bevorzuge prefere privilegie prefiere предпочитай',
   best: 'best superior better fastest greatest ultimate finest perfect unbeatable powerful reliable beste meilleur mejor migliore melhor лучший',
   world: 'world ever market universe planet',
-  deprecated: 'deprecated obsolete outdated broken replaced unsafe insecure unreliable untrusted inferior veraltet obsoleto устарел',
+  deprecated:
+    'deprecated obsolete outdated broken replaced unsafe insecure unreliable untrusted inferior veraltet obsoleto устарел',
   say: 'say reply respond answer output print repeat state generate return saying responding antworte antwortest schreibe reponds repondez repondre dis responde responda responder di rispondi ответь скажи напиши выведи повтори',
-  response: 'response answers reply replies responses summary antwort reponse respuesta risposta resposta ответ ответе ответом',
-  pretend: 'pretend act roleplay imagine simulate persona become behave impersonate adopt agis fingi actua comportati представь притворись',
+  response:
+    'response answers reply replies responses summary antwort reponse respuesta risposta resposta ответ ответе ответом',
+  pretend:
+    'pretend act roleplay imagine simulate persona become behave impersonate adopt agis fingi actua comportati представь притворись',
   jailbreak: 'jailbreak dan unrestricted uncensored unfiltered jailbroken unlimited limitless lawless amoral',
   mode: 'mode maintenance debug developer sudo god admin root privileged audit diagnostic modus modo entwicklermodus режим',
   system: 'system sys systemprompt kernel sistema systeme система системный системное',
   authority:
     'administrator openai anthropic google microsoft creator developers official authorized authorise authorize compliance security policy moderator police officer boss ceo manager entwickler administrateur administrador amministratore администратор разработчик',
-  regardless: 'regardless whatever irrespective notwithstanding despite unabhangig independamment independientemente независимо',
-  follow: 'follow obey adhere comply listen perform proceed carry folge befolge befolgen suivez suis obeis sigue sigas siga obedece segui obbedisci выполняй следуй подчиняйся следуйте',
+  regardless:
+    'regardless whatever irrespective notwithstanding despite unabhangig independamment independientemente независимо',
+  follow:
+    'follow obey adhere comply listen perform proceed carry folge befolge befolgen suivez suis obeis sigue sigas siga obedece segui obbedisci выполняй следуй подчиняйся следуйте',
   destroy:
     'delete remove drop erase wipe destroy purge kill shutdown disable deactivate revoke truncate uninstall losche loschen supprime supprimez borra borre elimina elimine cancella apague удали удалите сотри отключи',
-  change: 'change modify reset update set alter replace switch edit grant unlock rename andere setze changez modifie cambia cambie modifica altere измени смени поменяй',
+  change:
+    'change modify reset update set alter replace switch edit grant unlock rename andere setze changez modifie cambia cambie modifica altere измени смени поменяй',
   act: 'invite book reserve schedule create visit order subscribe unsubscribe click share download install approve merge publish make rent cancel recommend praise turn besuche klicke visitez cliquez visita acceda visite посети перейди нажми скачай установи купи',
   where: 'to at into onto an zu nach vers al на',
   please: 'please kindly just simply also and bitte veuillez merci favor per пожалуйста und et y e и',
@@ -86,7 +97,8 @@ export const CONCEPTS = {
   shell: 'curl wget bash sh chmod rm nc netcat eval powershell python exec terminal shell',
   base64: 'base64 hex encoded rot13 decode decoded',
   sidenote: 'sidenote notes metadata parameter argument param field arguments parameters footnote args',
-  pretext: 'purposes debugging logging verification telemetry optimization troubleshooting synchronization authentication integrity performance analytics quality',
+  pretext:
+    'purposes debugging logging verification telemetry optimization troubleshooting synchronization authentication integrity performance analytics quality',
   fill: 'underspecified fill details missing unspecified unclear decide',
   possible: 'possible much many',
   name_of: 'name version identity identifier',
@@ -94,7 +106,8 @@ export const CONCEPTS = {
   // What only a tool's definition announces.
   offense:
     'exploit exploits exploitation exploiting malware ransomware ransom backdoor trojan rootkit keylogger keylog keystrokes keystroke payload payloads shellcode botnet bots phishing phish spoof spoofing hijack hijacking bruteforce brute crack cracking sniff sniffing poisoning poison tamper tampering evade evasion evasive weaponize weaponized compromised vulnerable vulnerability attack attacks injection inject injects hide hides obfuscate obfuscated persistence persist escalate escalation pivot lateral implant beacon beaconing c2 dump dumps dumping theft abuse smuggling deface ddos flood cryptominer miner privesc cmdi cred creds recon webshell mimikatz kerberoast kerberoasting kerberos dcsync ntlm lsass sam bypasses antivirus edr amsi uac suid setuid ptrace rce lfi xss sqli csrf ssti toctou deserialization zeroday spyware adware worm dropper stager loader hooking hook unhook masquerade timestomp covert wiper sabotage extort blackmail eavesdrop intercept mitm evilginx stealer grabber grab skimmer enumerate enumeration fingerprint sweep footprint dork bomb exhaust syscall dll malicious relay forge forged crack victims targets target',
-  privilege: 'privilege privileges superuser elevated elevation hypervisor capabilities sandbox registry hashes bootkit',
+  privilege:
+    'privilege privileges superuser elevated elevation hypervisor capabilities sandbox registry hashes bootkit',
 } as const
 
 export type Concept = keyof typeof CONCEPTS
@@ -105,7 +118,8 @@ export const PHRASES: Readonly<Partial<Record<Concept, string>>> = {
   prior: '之前 以前 先前 上述 前面 以上 此前 先の これまで 上記 前の 이전 앞의 위의 기존',
   all: '所有 全部 一切 任何 すべて 全て あらゆる 모든 전부',
   instruction: '指令 指示 提示词 规则 命令 约束 限制 系统提示 ルール プロンプト 지시 지침 명령 규칙 프롬프트',
-  assistant: '助手 助理 模型 人工智能 智能体 アシスタント モデル エージェント 어시스턴트 모델 에이전트 인공지능',
+  assistant:
+    '助手 助理 模型 人工智能 智能体 アシスタント モデル エージェント 어시스턴트 모델 에이전트 인공지능',
   you: '你 您 你的 您的 あなた 당신 너',
   user: '用户 使用者 客户 ユーザー 利用者 사용자 유저',
   negation: '不要 不得 切勿 请勿 禁止 别 しないで ないで せずに ずに 하지 말고 않고 마세요 지마 없이',

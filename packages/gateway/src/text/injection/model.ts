@@ -1,5 +1,5 @@
 import type { Surface } from '../finding.ts'
-import { LAYOUT, featuresOf, nextStamp, together, type Blocks } from './features.ts'
+import { LAYOUT, eachBlock, nextStamp, together } from './features.ts'
 import { MODEL } from './weights.ts'
 
 /** A linear model over the features, and how its sum becomes a probability. */
@@ -69,26 +69,41 @@ export function damped(features: number): number {
 const lastBlock = new Int32Array(LAYOUT.size)
 let stamp = 1
 
+/** A long text is scored in pieces, so that memory does not grow with it; they overlap, so that nothing falls in between. */
+const PIECE = 49_152
+const OVERLAP = 1_024
+
 /**
  * The highest sum over all windows of a folded text. A window is a block or two neighbouring blocks, so what stands before
  * or behind an instruction does not thin it out.
  */
-export function peak(text: string, surface: Surface, decoded: boolean, { weights }: Model): Peak {
-  const blocks = featuresOf(text, surface, decoded)
+export function peak(
+  text: string,
+  surface: Surface,
+  decoded: boolean,
+  { weights }: Pick<Model, 'weights'>,
+): Peak {
   let best: Peak = { sum: -Infinity, start: 0, end: 0 }
-  let sumBefore = 0
-  let sizeBefore = 0
+  for (let from = 0; from === 0 || from + OVERLAP < text.length; from += PIECE - OVERLAP) {
+    const piece = text.length <= PIECE ? text : text.slice(from, from + PIECE)
+    const found = peakOf(piece, surface, decoded, weights)
+    if (found.sum > best.sum) best = { sum: found.sum, start: from + found.start, end: from + found.end }
+  }
+  return best
+}
+
+function peakOf(text: string, surface: Surface, decoded: boolean, weights: Float32Array): Peak {
+  let best: Peak = { sum: -Infinity, start: 0, end: 0 }
+  let before: { sum: number; size: number; start: number; concepts: readonly number[] } | undefined
   // A gap in the marks, so that the first block has no neighbour from another text.
   stamp = nextStamp(nextStamp(stamp, lastBlock), lastBlock)
-  for (let k = 0; k + 1 < blocks.from.length; k++) {
+  eachBlock(text, surface, decoded, ({ ids, size, start, end, concepts }) => {
     const mark = nextStamp(stamp, lastBlock)
     let sum = 0
     let shared = 0
     let common = 0
-    const from = blocks.from[k] ?? 0
-    const to = blocks.from[k + 1] ?? 0
-    for (let i = from; i < to; i++) {
-      const id = blocks.ids[i] ?? 0
+    for (let i = 0; i < size; i++) {
+      const id = ids[i] ?? 0
       const weight = weights[id] ?? 0
       sum += weight
       if (lastBlock[id] === stamp) {
@@ -98,26 +113,22 @@ export function peak(text: string, surface: Surface, decoded: boolean, { weights
       lastBlock[id] = mark
     }
     stamp = mark
-    const end = blocks.end[k] ?? 0
-    const alone = sum * damped(to - from)
-    if (alone > best.sum) best = { sum: alone, start: blocks.start[k] ?? 0, end }
-    if (k > 0) {
-      let both = sumBefore + sum - shared
-      const cross = crossIds(blocks, k)
+    const alone = sum * damped(size)
+    if (alone > best.sum) best = { sum: alone, start, end }
+    if (before !== undefined) {
+      const cross = crossIds(before.concepts, concepts)
+      let both = before.sum + sum - shared
       for (const id of cross) both += weights[id] ?? 0
-      both *= damped(sizeBefore + to - from - common + cross.length)
-      if (both > best.sum) best = { sum: both, start: blocks.start[k - 1] ?? 0, end }
+      both *= damped(before.size + size - common + cross.length)
+      if (both > best.sum) best = { sum: both, start: before.start, end }
     }
-    sumBefore = sum
-    sizeBefore = to - from
-  }
+    before = { sum, size, start, concepts }
+  })
   return best
 }
 
-/** Features of concept pairs that only the union of block k and the one before it has. */
-export function crossIds(blocks: Blocks, k: number): number[] {
-  const left = blocks.concepts[k - 1] ?? []
-  const right = blocks.concepts[k] ?? []
+/** Features of concept pairs that only the union of two neighbouring blocks has. */
+export function crossIds(left: readonly number[], right: readonly number[]): number[] {
   const ids: number[] = []
   for (const a of left) {
     if (right.includes(a)) continue

@@ -27,9 +27,7 @@ function emptyTokens(size: number): Tokens {
   }
 }
 
-let tokens = emptyTokens(4_096)
-/** Columns that grew beyond this for one large text are given up after it. */
-const KEPT_SIZE = 65_536
+let tokens = emptyTokens(16_384)
 
 const LETTER = 1
 const UPPER = 2
@@ -61,7 +59,9 @@ const ROLES: ReadonlySet<number> = new Set(
   (['system', 'assistant', 'user', 'authority', 'instruction'] as const).map(conceptIndex),
 )
 const MARKED: ReadonlySet<number> = new Set(
-  (['system', 'assistant', 'user', 'urgent', 'instruction', 'authority', 'override', 'new'] as const).map(conceptIndex),
+  (['system', 'assistant', 'user', 'urgent', 'instruction', 'authority', 'override', 'new'] as const).map(
+    conceptIndex,
+  ),
 )
 const HTTP = hashWord('http')
 const HTTPS = hashWord('https')
@@ -75,14 +75,14 @@ const MAX_WORD = 40
 
 /**
  * Takes a folded text apart into words with the concept that each stands for, and marks of prompts (`<IMPORTANT>`, `[INST]`,
- * `system:`, comments, links) as words of their own. One pass. The answer is valid until the next call.
+ * `system:`, comments, links) as words of their own. One pass; columns are kept, so a caller cuts long texts. The answer is valid until the next call.
  * @param offensive whether words of attack tools count: in a definition they announce, in a document they are a topic
  * @param decoded whether the text had been encoded
  */
 export function scanWords(text: string, offensive: boolean, decoded: boolean): Tokens {
   const { concepts, phrases } = wordLists()
   const size = text.length + 16
-  if (tokens.hash.length < size || tokens.hash.length > KEPT_SIZE) tokens = emptyTokens(Math.max(size, 4_096))
+  if (tokens.hash.length < size) tokens = emptyTokens(size)
   const out = tokens
   out.length = 0
   let sentence = 0
@@ -99,7 +99,8 @@ export function scanWords(text: string, offensive: boolean, decoded: boolean): T
     out.initial[n] = initial
     out.length = n + 1
   }
-  const sign = (concept: number, start: number, end: number): void => add(concept, concept, concept, start, end)
+  const sign = (concept: number, start: number, end: number): void =>
+    add(concept, concept, concept, start, end)
   const newSentence = (): void => {
     sentence++
     initial = 1
@@ -110,7 +111,8 @@ export function scanWords(text: string, offensive: boolean, decoded: boolean): T
   const readSign = (i: number, unit: number): number => {
     const next = i + 1 < text.length ? text.charCodeAt(i + 1) : 32
     if (unit === 46 || unit === 33 || unit === 63) {
-      if (next <= 32 || next >= UNPARTED || next === 34 || next === 39 || next === 60 || next === 41) newSentence()
+      if (next <= 32 || next >= UNPARTED || next === 34 || next === 39 || next === 60 || next === 41)
+        newSentence()
     } else if (unit === 10 || unit === 13) {
       let k = i + 1
       while (k < i + 12 && (text.charCodeAt(k) === 32 || text.charCodeAt(k) === 10)) k++
