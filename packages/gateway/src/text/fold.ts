@@ -137,7 +137,9 @@ export function fold(text: string): Folded {
     // What was hidden is another sentence than what stands beside it.
     if (isTag !== tagged) plain = ` ${plain}`
     tagged = isTag
-    for (let k = 0; k < plain.length && k < 3; k++) {
+    // Two units for one keeps the bound; `(1)` in one sign loses its bracket.
+    const most = point > 0xffff ? 3 : 2
+    for (let k = 0; k < plain.length && k < most; k++) {
       at[n] = i
       out[n++] = plain.charCodeAt(k)
     }

@@ -1,37 +1,45 @@
 import { wordLists } from './words.ts'
 
-/** Most texts of one JSON document that are joined. */
-const MAX_FIELDS = 512
-
-/** The texts inside a JSON document, in order, member names left out; none when the text is no JSON. Linear, by its quotes. */
+/** The texts inside a JSON document, in order, member names left out; none when the text is no JSON. One pass, by its quotes. */
 export function jsonTexts(text: string): string[] {
-  const first = /^\s{0,64}([[{])/.exec(text)
-  if (first === null) return []
+  if (!/^\s{0,64}[[{]/.test(text)) return []
   const found: string[] = []
-  const strings = /"((?:[^"\\]|\\.)*)"(\s*:)?/gs
-  for (const match of text.matchAll(strings)) {
-    if (match[2] !== undefined || match[1] === undefined) continue
-    found.push(match[1])
-    if (found.length >= MAX_FIELDS) break
+  let open = -1
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit === 92 && open >= 0) i++
+    if (unit !== 34) continue
+    if (open < 0) {
+      open = i
+      continue
+    }
+    let next = i + 1
+    while (next < i + 64 && /\s/.test(text[next] ?? '')) next++
+    if (text[next] !== ':') found.push(text.slice(open + 1, i))
+    open = -1
   }
   return found
 }
 
 /**
- * Fields as one running text. Where one was cut within a word the parts meet: when they make a known word together, or
- * neither is a word that is known; else a blank stands between them.
+ * Fields as one running text. Where one was cut within a word the parts meet, when they make a known word together; else a
+ * blank stands between them.
  */
 export function joinedFields(fields: readonly string[]): string {
   const { known } = wordLists()
-  let text = ''
+  const parts: string[] = []
+  let tail: string | undefined
   for (const field of fields) {
-    const tail = /[a-z]{1,20}$/i.exec(text.slice(-24))?.[0].toLowerCase()
-    const head = /^[a-z]{1,20}/.exec(field.slice(0, 24))?.[0].toLowerCase()
-    const meets =
-      tail !== undefined && head !== undefined && (known.has(tail + head) || LOOSE.has(tail + head))
-    text += text === '' || meets ? field : ` ${field}`
+    const head = /^[a-z]{1,20}/i.exec(field.slice(0, 20))?.[0].toLowerCase()
+    const word = tail === undefined || head === undefined ? '' : tail + head
+    const meets = known.has(word) || LOOSE.has(word)
+    if (!meets && parts.length > 0) parts.push(' ')
+    parts.push(field)
+    const last = /[a-z]{1,20}$/i.exec(field.slice(-20))?.[0].toLowerCase()
+    // A field of letters only goes on with the word that it went on with.
+    tail = meets && last !== undefined && last.length === field.length ? (tail ?? '') + last : last
   }
-  return text
+  return parts.join('')
 }
 
 /** Words of instructions that carry no concept of their own. */
