@@ -421,10 +421,16 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
   program
     .command('scan')
     .description(
-      'find personal data and hidden text; exit 0 when there is none, 1 when there is, 2 for a row that cannot be read',
+      'find personal data, secrets, hidden text and instructions to a model; exit 0 when there is none, 1 when there is, 2 for what cannot be read',
     )
     .argument('[file]', 'file of text, or - for standard input', '-')
-    .option('--jsonl', 'rows {"id","text"}, one answer a row with UTF-16 offsets')
+    .option('--jsonl', 'rows {"id","text","surface"?}, one answer a row with UTF-16 offsets')
+    .option(
+      '--surface <surface>',
+      'where the text came from: tool_definition, tool_result, argument or prompt',
+      'tool_result',
+    )
+    .option('--threshold <score>', 'score from which on something counts as found, 0 to 1', '0.5')
     .option(...JSON_FLAG)
     .addHelpText(
       'after',

@@ -1,5 +1,5 @@
 import type { Surface } from '../finding.ts'
-import { scanWords, type Tokens } from './scan.ts'
+import { scanWords, type Tokens } from './tokens.ts'
 import { CONCEPT_LIMIT } from './words.ts'
 
 /** Words of a block: about two sentences. A window is two blocks, so that no sentence is cut off from its neighbours. */

@@ -64,9 +64,9 @@ export function cardFrom(text: string, groups: readonly Group[], first: number):
 }
 
 function isCard(digits: string): boolean {
-  if (/^(\d)\1+$/.test(digits)) return false
   return (
-    NETWORKS.some(([prefix, lengths]) => lengths.includes(digits.length) && prefix.test(digits)) &&
-    isLuhn(digits)
+    isLuhn(digits) &&
+    !/^(\d)\1+$/.test(digits) &&
+    NETWORKS.some(([prefix, lengths]) => lengths.includes(digits.length) && prefix.test(digits))
   )
 }

@@ -1,3 +1,5 @@
+import { signs } from './signs.ts'
+
 /** A run of digits in a text, and what stands between it and the run before. */
 export interface Group {
   readonly start: number
@@ -7,7 +9,7 @@ export interface Group {
 }
 
 /** Signs that may stand between the groups of one number. */
-const GAP = /[ ./()+x:,-]/
+const GAP = signs(' ./()+x:,-')
 /** Longest gap between groups of one number, and most groups that are looked at together. */
 const MAX_GAP = 3
 const MAX_GROUPS = 64
@@ -24,7 +26,7 @@ export function groupsFrom(text: string, start: number): Group[] {
     while (isDigit(text.charCodeAt(at))) at++
     groups.push({ start: from, end: at, gap })
     const gapAt = at
-    while (at - gapAt <= MAX_GAP && GAP.test(text[at] ?? '')) at++
+    while (at - gapAt <= MAX_GAP && GAP[text.charCodeAt(at)] === 1) at++
     if (at - gapAt > MAX_GAP || !isDigit(text.charCodeAt(at))) break
     gap = text.slice(gapAt, at)
   }

@@ -1,4 +1,7 @@
 import type { Finding } from '../finding.ts'
+import { DIGITS, LETTERS, signs } from './signs.ts'
+
+const SIGNS = signs(`${LETTERS}${DIGITS}`)
 
 /** Lengths by country. Source: ISO 13616 registry, release 99. */
 const LENGTHS: Readonly<Record<string, number>> = {
@@ -96,22 +99,26 @@ const LENGTHS: Readonly<Record<string, number>> = {
 /** The account number whose check digits stand at a place: two letters before them, groups behind them. */
 export function ibanAt(text: string, digits: number): Finding | undefined {
   const start = digits - 2
-  if (start < 0 || /[A-Za-z0-9]/.test(text[start - 1] ?? '')) return undefined
+  if (start < 0 || SIGNS[text.charCodeAt(start - 1)] === 1) return undefined
   const country = text.slice(start, digits).toUpperCase()
   const length = Object.hasOwn(LENGTHS, country) ? LENGTHS[country] : undefined
   if (length === undefined || !/^\d\d$/.test(text.slice(digits, digits + 2))) return undefined
-  let compact = ''
+  let count = 0
   let at = start
-  for (let separator = ''; at < text.length && compact.length < length; at++) {
-    const sign = text[at] ?? ''
-    if (/[A-Za-z0-9]/.test(sign)) {
-      compact += sign.toUpperCase()
-      separator = ''
-    } else if ((sign === ' ' || sign === '-' || sign === '\u00a0') && separator === '') separator = sign
+  for (let separated = false; at < text.length && count < length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 128 && SIGNS[code] === 1) {
+      count++
+      separated = false
+    } else if ((code === 0x20 || code === 0x2d || code === 0xa0) && !separated) separated = true
     else break
   }
-  if (compact.length !== length || /[A-Za-z0-9]/.test(text[at] ?? '') || !isMod97(compact)) return undefined
-  return { class: 'iban', start, end: at, score: 1 }
+  if (count !== length || SIGNS[text.charCodeAt(at)] === 1) return undefined
+  const compact = text
+    .slice(start, at)
+    .replaceAll(/[ \-\u00a0]/g, '')
+    .toUpperCase()
+  return isMod97(compact) ? { class: 'iban', start, end: at, score: 1 } : undefined
 }
 
 /** ISO 7064, modulus 97-10, over the number with its first four signs at the end. */

@@ -5,7 +5,7 @@ const SSN_WORD = /\b(?:ssn|social security|soc sec|tax(?:payer)? id)/i
 
 /** The US social security number that begins with a group; without separators only where a word says what it is. */
 export function ssnFrom(text: string, groups: readonly Group[], first: number): Finding | undefined {
-  const [one, two, three] = groups.slice(first, first + 3)
+  const one = groups[first]
   const size = one === undefined ? 0 : one.end - one.start
   if (size !== 3 && size !== 9) return undefined
   if (one === undefined || /[A-Za-z0-9_.-]/.test(text[one.start - 1] ?? '')) return undefined
@@ -16,6 +16,7 @@ export function ssnFrom(text: string, groups: readonly Group[], first: number): 
       ? { class: 'ssn', start: one.start, end: one.end, score: 0.9 }
       : undefined
   }
+  const [two, three] = [groups[first + 1], groups[first + 2]]
   if (two === undefined || three === undefined || two.gap !== three.gap || !/^[ .-]$/.test(two.gap))
     return undefined
   const parts = [one, two, three].map(({ start, end }) => text.slice(start, end))

@@ -19,12 +19,14 @@ export function phoneFrom(text: string, groups: readonly Group[], first: number)
   const one = groups[first]
   if (one === undefined) return undefined
   const start = startOf(text, one.start)
+  const isInternational = text[start] === '+' || text[start + 1] === '+'
+  // A word that says so stands before the first group of a run alone: of most groups this is all that is looked at.
+  if (first > 0 && !isInternational && !mayBegin(text, groups, first)) return undefined
   const before = text[start - 1] ?? ''
   if (/[A-Za-z0-9_$€£.#]/.test(before) && !/is$/i.test(text.slice(Math.max(0, start - 2), start)))
     return undefined
   let said: boolean | undefined
   const context = (): boolean => (said ??= WORD.test(text.slice(Math.max(0, start - 48), start)))
-  const isInternational = text[start] === '+' || text[start + 1] === '+'
   let best: Finding | undefined
   let digits = ''
   const sizes: number[] = []
@@ -51,6 +53,18 @@ export function phoneFrom(text: string, groups: readonly Group[], first: number)
     }
   }
   return best
+}
+
+/** Whether a group has what North American numbers and those with a trunk zero begin with. */
+function mayBegin(text: string, groups: readonly Group[], first: number): boolean {
+  const size = (i: number): number => {
+    const group = groups[i]
+    return group === undefined ? 0 : group.end - group.start
+  }
+  const one = groups[first]?.start ?? 0
+  if (text[one] === '0' && text[one + 1] !== '0') return true
+  const last = size(first) === 3 && size(first + 2) === 4 ? first + 2 : first + 3
+  return size(last) === 4 && size(last - 1) === 3 && size(last - 2) === 3
 }
 
 /** With the plus and the bracket before it. */
