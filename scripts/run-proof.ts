@@ -122,6 +122,30 @@ const WHO_IS_CALLING: readonly Proof[] = [
   },
 ]
 
+const WHAT_PASSES: readonly Proof[] = [
+  {
+    name: 'scan-cost',
+    command: test('packages/gateway/src/text/cost.test.ts'),
+    env: { CALLGATE_PROOF_COST: '1' },
+    minutes: 2,
+    figure: tests,
+  },
+  {
+    name: 'scan-rows',
+    command: test('test/scan.test.ts'),
+    env: { CALLGATE_PROOF_ROWS: '50000' },
+    minutes: 3,
+    figure: tests,
+  },
+  {
+    name: 'injection',
+    command: test('packages/gateway/src/text/injection/injection.test.ts'),
+    env: { CALLGATE_PROOF_COST: '1' },
+    minutes: 3,
+    figure: tests,
+  },
+]
+
 /** Proofs by issue number and by name. */
 const ISSUES: Readonly<Record<string, readonly Proof[]>> = {
   '2': SPINE,
@@ -130,6 +154,8 @@ const ISSUES: Readonly<Record<string, readonly Proof[]>> = {
   'hosts-and-servers': HOSTS_AND_SERVERS,
   '4': WHO_IS_CALLING,
   'who-is-calling': WHO_IS_CALLING,
+  '5': WHAT_PASSES,
+  'what-passes': WHAT_PASSES,
 }
 
 /** Runs a command, shows what it prints, and returns all of it. */

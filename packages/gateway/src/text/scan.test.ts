@@ -34,10 +34,19 @@ test('each kind is found with exactly its signs, and its near miss is not', () =
     ['from 192.168.0.1:80 to 10.0.0.256', ['ip_address 192.168.0.1']],
     ['version 1.2.3.4 and v1.2.3.4 and 1.2.3.4.5', []],
     ['[2001:db8::1]:8080, ::1 and std::cout', ['ip_address 2001:db8::1', 'ip_address ::1']],
+    [
+      '10.0.0.0/8, 10.0.0.0/33 and fe80::/10.',
+      ['ip_address 10.0.0.0/8', 'ip_address 10.0.0.0', 'ip_address fe80::/10'],
+    ],
     ['at 12:30:45 or 12:30', []],
     [
-      '00:1A:2B:3C:4D:5E AA-BB-CC-DD-EE-FF 0012.3456.789a',
-      ['mac_address 00:1A:2B:3C:4D:5E', 'mac_address AA-BB-CC-DD-EE-FF', 'mac_address 0012.3456.789a'],
+      '00:1A:2B:3C:4D:5E AA-BB-CC-DD-EE-FF 0012.3456.789a aabb.ccdd.eeff face.book.page',
+      [
+        'mac_address 00:1A:2B:3C:4D:5E',
+        'mac_address AA-BB-CC-DD-EE-FF',
+        'mac_address 0012.3456.789a',
+        'mac_address aabb.ccdd.eeff',
+      ],
     ],
     ['call +41 (0)71 526 99 04 now', ['phone +41 (0)71 526 99 04']],
     ['(415) 555-0132 or 415-555-0132x77', ['phone (415) 555-0132', 'phone 415-555-0132x77']],

@@ -14,7 +14,8 @@ const DIGIT = 1
 const AT = 2
 const COLON = 3
 const HYPHEN = 4
-const LOOK = 5
+const DOT = 5
+const LOOK = 6
 
 /** One look per unit: of ordinary text nearly every unit begins nothing, and costs one read of this table. */
 const KINDS = kinds()
@@ -45,7 +46,9 @@ export function scanText(text: string): Finding[] {
           ? colonAddressAt(text, at, from)
           : kind === HYPHEN
             ? hyphenAt(text, at, from)
-            : hiddenAt(text, at)
+            : kind === DOT
+              ? dotAt(text, at, from)
+              : hiddenAt(text, at)
     if (found === undefined) continue
     // An address of mail begins before its sign: what was found in it was a part of it.
     while ((findings.at(-1)?.end ?? 0) > found.start) findings.pop()
@@ -102,6 +105,12 @@ function hyphenAt(text: string, at: number, from: number): Finding | undefined {
   return macAt(text, at - 2)
 }
 
+/** The same with points, as Cisco writes it. */
+function dotAt(text: string, at: number, from: number): Finding | undefined {
+  if (at - 4 < from || text[at + 5] !== '.') return undefined
+  return macAt(text, at - 4)
+}
+
 function kinds(): Uint8Array {
   const table = new Uint8Array(0x10000)
   for (let code = 0; code < 0x10000; code++) if (mayHide(code)) table[code] = LOOK
@@ -109,5 +118,6 @@ function kinds(): Uint8Array {
   table[64] = AT
   table[58] = COLON
   table[45] = HYPHEN
+  table[46] = DOT
   return table
 }

@@ -20,7 +20,7 @@ export function ipv4From(text: string, groups: readonly Group[], first: number):
   if (text[one.start - 1] === '.' || /^\.\d/.test(text.slice(last.end, last.end + 2))) return undefined
   if (/(?:\bv|version|release|build)[\s:=]*$/i.test(text.slice(Math.max(0, one.start - 12), one.start)))
     return undefined
-  return { class: 'ip_address', start: one.start, end: last.end, score: 1 }
+  return { class: 'ip_address', start: one.start, end: withPrefix(text, last.end, 32), score: 1 }
 }
 
 /** The IPv6 or MAC address around a colon. */
@@ -38,7 +38,14 @@ export function colonAddressAt(text: string, colon: number, from: number): Findi
   const raw = text.slice(start, end)
   if (/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i.test(raw)) return { class: 'mac_address', start, end, score: 1 }
   if (raw === '::' || !isIpv6(raw)) return undefined
-  return { class: 'ip_address', start, end, score: 1 }
+  return { class: 'ip_address', start, end: withPrefix(text, end, 128), score: 1 }
+}
+
+/** With the length of the prefix behind it, where it names a network (RFC 4632, RFC 4291 section 2.3). */
+function withPrefix(text: string, end: number, most: number): number {
+  if (text[end] !== '/') return end
+  const [raw, bits] = /^\/(\d{1,3})(?!\w|\.\d)/.exec(text.slice(end, end + 6)) ?? []
+  return raw !== undefined && Number(bits) <= most ? end + raw.length : end
 }
 
 /** A MAC address with hyphens or, as Cisco writes it, with two dots, that begins at a place. */
