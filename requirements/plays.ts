@@ -321,6 +321,16 @@ export const plays = {
     source: 'issue 5, actions by class and direction',
     behaviour: 'a placeholder that stands for redacted data is never written over that data',
   },
+  'play3.injection-signal': {
+    source: 'issue 5, injection signal; SECURITY.md 4.6',
+    behaviour:
+      'an answer that reads like instructions to the model marks its session before it reaches the host, for at least 8 hours and over restarts, where a rule reads `session.labels`',
+  },
+  'play7.poisoned-definitions': {
+    source: 'SECURITY.md 3.1, threat 1; OWASP MCP03',
+    behaviour:
+      'a definition that reads like instructions to the model waits for approval with the reason and its risk, the riskiest first, and a served tool that turns so is withheld',
+  },
   'play3.redaction.schema': {
     source: 'MCP 2025-11-25, tools: output schema',
     behaviour:

@@ -1,18 +1,29 @@
-import type { Json } from './call/json.ts'
+import { type Json, isJsonObject } from './call/json.ts'
 import type { Target } from './call/refusal.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { dlpRules } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
+import type { SessionLabels } from './ports/session-labels.ts'
 import type { DlpOptions } from './stages/dlp/dlp.ts'
+import { scoreFields } from './text/injection/index.ts'
 import { scanText } from './text/scan.ts'
 import { keyedHash } from '@callgate/evidence'
+
+/** What screening needs of the rest of the gate. */
+interface DlpWorld {
+  readonly catalog: Pick<Catalog, 'server'>
+  readonly macKey: (tenant: string) => Buffer
+  readonly labels: Pick<SessionLabels, 'add'>
+  /** Whether a rule of the policy in force reads what sessions have seen. */
+  readonly readsLabels: () => boolean
+  readonly now: () => number
+}
 
 /** What rows 7 and 12 go by: the operator's rules by server, and what tools say of their answers. */
 export function openDlp(
   config: GatewayConfig,
-  catalog: Pick<Catalog, 'server'>,
-  macKey: (tenant: string) => Buffer,
+  { catalog, macKey, labels, readsLabels, now }: DlpWorld,
 ): DlpOptions {
   const rules = new Map(Object.keys(config.servers).map((server) => [server, dlpRules(config, server)]))
   const fallback = dlpRules(config, undefined)
@@ -34,7 +45,16 @@ export function openDlp(
     scan: scanText,
     hash: (tenant, text) => keyedHash(macKey(tenant), text),
     outputCheck,
+    instructs: (answer) => readsLabels() && scoreFields(textsIn(answer), 'tool_result').findings.length > 0,
+    label: ({ key }, label) => labels.add(key, label, now()),
   }
+}
+
+/** The texts of a value as a model reads them, names of members left out. */
+function textsIn(value: Json): string[] {
+  if (typeof value === 'string') return [value]
+  if (Array.isArray(value)) return value.flatMap(textsIn)
+  return isJsonObject(value) ? Object.values(value).flatMap(textsIn) : []
 }
 
 function compiled(schema: Json): CompiledSchema | 'refused' {

@@ -6,6 +6,7 @@ import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
 import { openReplayGuard } from './adapters/file/replay-guard.ts'
+import { openSessionLabels } from './adapters/file/session-labels.ts'
 import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
 import { openDevIssuer } from './adapters/keys/dev-issuer.ts'
 import { createKeySource } from './adapters/keys/key-source.ts'
@@ -144,6 +145,9 @@ async function compose(
   )
   await keys.start()
   const replay = await openReplayGuard(join(state, node === 0 ? 'replay.journal' : `replay-${node}.journal`))
+  const labels = await openSessionLabels(
+    join(state, node === 0 ? 'labels.journal' : `labels-${node}.journal`),
+  )
   const keyRing = await openKeyRing(join(state, 'keys'), {
     onProblem: (problem) => sayOnce('keys.problem', problem),
     onRotated: (kid) => {
@@ -156,7 +160,7 @@ async function compose(
     {
       keys: withEnrolled(keys, enrolments),
       replay,
-      sessions: createSessions(),
+      sessions: createSessions({ labels }),
       ...(enrolments === undefined ? {} : { enrolled: enrolments }),
       ...(config.identity.dpopNonce ? { nonces: createNonces(keyRing) } : {}),
     },
@@ -245,7 +249,9 @@ async function compose(
   const classifiers = new Map(
     Object.entries(config.servers).map(([id, server]) => [id, classifier(server.tools)]),
   )
-  const dlp = createDlpStages(openDlp(config, catalog, macKey))
+  const dlp = createDlpStages(
+    openDlp(config, { catalog, macKey, labels, readsLabels: () => policy.set.readsLabels, now }),
+  )
   const scopesOf = ({ server, kind, name }: Target) =>
     (kind === 'tool' ? classifiers.get(server)?.(name).scopes : undefined) ?? []
   /** What a caller is shown: what policy could allow, and its token is for. */
@@ -447,6 +453,7 @@ async function compose(
       notes.close()
       await log.close()
       await replay.close()
+      await labels.close()
       await keys.close()
     },
   }

@@ -138,7 +138,10 @@ export interface Session {
   readonly id: string
   /** Calls of this session so far, this one included. */
   readonly calls: number
+  /** What the session has seen, such as `injection`. */
   readonly labels: readonly string[]
+  /** What labels hang on: the tuple and sid by their hash, the same however long the session was idle. */
+  readonly key: string
 }
 
 /** Row 1. */

@@ -15,13 +15,18 @@ export async function serversList(world: World, options: { json?: boolean }): Pr
   if (Object.keys(servers).length === 0) return print('no server has listed its tools yet')
   for (const [id, { pins, waiting }] of Object.entries(servers)) {
     print(`${id}: ${Object.keys(pins).length} tools approved, ${Object.keys(waiting).length} waiting`)
-    for (const [tool, waits] of Object.entries(waiting)) {
+    for (const [tool, waits] of byRisk(waiting)) {
       print(
         `  ${id}.${safeText(tool)} ${waits.digest.slice(0, SHOWN)} ${safeText(waits.why)}${waits.serving ? ' (the approved definition is served meanwhile)' : ''}`,
       )
       for (const line of diff(pins[tool]?.definition, waits)) print(`    ${line}`)
     }
   }
+}
+
+/** The most suspicious first: who looks at three of fifty must have seen the right ones. */
+function byRisk(waiting: ServerPins['waiting']): [string, Waiting][] {
+  return Object.entries(waiting).toSorted(([, a], [, b]) => (b.risk ?? 0) - (a.risk ?? 0))
 }
 
 /** Members that differ, before and after, each on one line; of a new tool all of them, since nobody approves what he has not seen. */

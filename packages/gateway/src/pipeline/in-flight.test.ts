@@ -6,7 +6,7 @@ import { verifies } from '../testing/verifies.ts'
 import { InFlight } from './in-flight.ts'
 
 const call = (id: string, session: string, requestId: string | number) =>
-  identifiedCall({ id, requestId, session: { id: session, calls: 1, labels: [] } })
+  identifiedCall({ id, requestId, session: { id: session, calls: 1, labels: [], key: 'session' } })
 
 test('a host cancels the one call of its own session that it names, and nobody else’s', () => {
   verifies('call.cancel')

@@ -20,6 +20,8 @@ export interface Waiting {
   readonly why: string
   /** The approved definition, if there is one, goes on being served meanwhile. */
   readonly serving: boolean
+  /** Score of the injection signal, where it is above the threshold: the most suspicious are shown first. */
+  readonly risk?: number | undefined
 }
 
 /** What is known of one server's tools, by tool name. */

@@ -6,6 +6,7 @@ import type { ServerDescription } from '../ports/upstream.ts'
 import { type CatalogEvent, CatalogEvents } from './catalog-events.ts'
 import { cut, definitionDigest, judge } from './definition.ts'
 import { compareDefinitions } from './drift.ts'
+import { instructionRisk } from './instructions.ts'
 import { Seat, Shared, Slices, Turns } from './turns.ts'
 
 /** What the operator says of a server's tools. */
@@ -18,6 +19,9 @@ export interface CatalogPolicy {
 
 /** `__proto__` is a key that objects do not keep: such a tool would be lost, and its pin with it. */
 const TOOL_NAME = /^(?!__proto__$)[A-Za-z0-9_.-]{1,128}$/
+
+/** Why a definition waits that scored above the threshold of the injection signal. */
+const LIKE_INSTRUCTIONS = 'it reads like instructions to the model'
 
 /** What is known of a server that has listed nothing. */
 const NOTHING: ServerPins = { pins: {}, waiting: {} }
@@ -40,6 +44,8 @@ export class ServerCatalog implements Catalog {
   readonly #onChange: () => void
   /** By server and digest: the check of a definition's arguments, or why it cannot be served at all. */
   readonly #judged = new Map<string, Map<string, ArgumentCheck | string>>()
+  /** By server and digest: the risk of a definition. */
+  readonly #risks = new Map<string, Map<string, number | undefined>>()
   readonly #turns = new Turns()
   readonly #seat = new Seat()
   readonly #saves = new Shared(() => this.#save(), this.#seat)
@@ -167,15 +173,19 @@ export class ServerCatalog implements Catalog {
       // Every connection of every session lists again: what waited already has waited since then.
       const seenAt = before?.digest === digest ? before.seenAt : now
       const judged = this.#judge(id, definition, digest)
+      const risk = typeof judged === 'string' ? undefined : this.#risk(id, definition, digest)
+      const suspected = risk === undefined ? {} : { risk }
+      const because = risk === undefined ? '' : `${LIKE_INSTRUCTIONS} (risk ${risk.toFixed(2)}); `
       if (typeof judged === 'string') {
         waiting[name] = { definition, digest, seenAt, why: judged, serving: false }
         this.#events.say({ event: 'catalog.refused', server: id, tool: name, digest, why: judged })
       } else if (pin !== undefined) {
         const drift = compareDefinitions(pin.definition, definition)
         if (drift.kind === 'same') continue
-        const serving = drift.kind === 'compatible'
-        const why = cut(`${drift.kind} change: ${drift.changes.join(', ')}`)
-        waiting[name] = { definition, digest, seenAt, why, serving }
+        // A server that began to instruct the model has turned: what it does behind the old definition is in doubt as well.
+        const serving = drift.kind === 'compatible' && risk === undefined
+        const why = cut(`${because}${drift.kind} change: ${drift.changes.join(', ')}`)
+        waiting[name] = { definition, digest, seenAt, why, serving, ...suspected }
         this.#events.say({
           event: serving ? 'catalog.waiting' : 'catalog.withheld',
           server: id,
@@ -183,12 +193,12 @@ export class ServerCatalog implements Catalog {
           digest,
           why,
         })
-      } else if (firstUse) {
+      } else if (firstUse && risk === undefined) {
         pins[name] = { definition, digest, approvedAt: seenAt, approvedBy: 'first-use' }
         this.#events.say({ event: 'catalog.approved', server: id, tool: name, digest, why: 'first use' })
       } else {
-        const why = 'new tool, never approved'
-        waiting[name] = { definition, digest, seenAt, why, serving: false }
+        const why = `${because}new tool, never approved`
+        waiting[name] = { definition, digest, seenAt, why, serving: false, ...suspected }
         this.#events.say({ event: 'catalog.waiting', server: id, tool: name, digest, why })
       }
     }
@@ -262,12 +272,20 @@ export class ServerCatalog implements Catalog {
     return judged
   }
 
+  /** How much a definition reads like instructions to the model; found out once a digest. */
+  #risk(id: string, definition: JsonObject, digest: string): number | undefined {
+    let known = this.#risks.get(id)
+    if (known === undefined) this.#risks.set(id, (known = new Map()))
+    if (!known.has(digest)) known.set(digest, instructionRisk(definition))
+    return known.get(digest)
+  }
+
   /** Forgets what is neither pinned nor waiting: a server that changes its tools all day must not fill the memory. */
   #forget(id: string): void {
     const { pins, waiting } = this.#pins[id] ?? NOTHING
     const held = new Set([...Object.values(pins), ...Object.values(waiting)].map(({ digest }) => digest))
-    const known = this.#judged.get(id)
-    for (const digest of known?.keys() ?? []) if (!held.has(digest)) known?.delete(digest)
+    for (const known of [this.#judged.get(id), this.#risks.get(id)])
+      for (const digest of known?.keys() ?? []) if (!held.has(digest)) known?.delete(digest)
   }
 
   /** Swaps in a snapshot of one server that differs in this. */

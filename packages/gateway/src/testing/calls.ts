@@ -62,7 +62,7 @@ export function identifiedCall(change: Partial<IdentifiedCall> = {}): Identified
       grants: [],
       token: { iss: 'urn:issuer', jtiHash: 'hash', exp: 1_800_000_600, iat: 1_800_000_000 },
     },
-    session: { id: 'session', calls: 1, labels: [] },
+    session: { id: 'session', calls: 1, labels: [], key: 'session' },
     chain: 'session',
     ...change,
   }

@@ -22,6 +22,7 @@ const stored = z.strictObject({
           seenAt: z.string(),
           why: z.string(),
           serving: z.boolean(),
+          risk: z.number().min(0).max(1).exactOptional(),
         }),
       ),
     }),

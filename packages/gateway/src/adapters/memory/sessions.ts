@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Session } from '../../call/call.ts'
+import type { SessionLabels } from '../../ports/session-labels.ts'
 import type { Sessions } from '../../ports/sessions.ts'
 
 /** Bounds of the session table. */
@@ -10,10 +11,13 @@ export interface SessionsOptions {
   readonly idleMs?: number
   /** Milliseconds after which a session with a sid is forgotten. Default 8 hours, the least life of its labels. */
   readonly sidIdleMs?: number
+  /** Default: no session has any. */
+  readonly labels?: Pick<SessionLabels, 'of'>
 }
 
 interface Entry {
   readonly id: string
+  readonly key: string
   readonly idleMs: number
   calls: number
   enteredAt: number
@@ -50,16 +54,24 @@ export function createSessions(options: SessionsOptions = {}): Sessions & { read
       let entry = entries.get(key)
       if (entry !== undefined) entries.delete(key)
       if (entry === undefined || now - entry.enteredAt > entry.idleMs) {
+        const hashed = shortHash(key)
         // Without a sid the time of the first call tells two sessions of one tuple apart.
-        const id = hash('sha256', sid === undefined ? `${key}\u0000${now}` : key, 'hex').slice(0, 32)
-        entry = { id, idleMs: sid === undefined ? idleMs : sidIdleMs, calls: 0, enteredAt: now }
+        const id = sid === undefined ? shortHash(`${key}\u0000${now}`) : hashed
+        entry = { id, key: hashed, idleMs: sid === undefined ? idleMs : sidIdleMs, calls: 0, enteredAt: now }
       }
       entry.calls++
       // A clock that went back does not make a session look idle later.
       entry.enteredAt = Math.max(entry.enteredAt, now)
       entries.set(key, entry)
       sweep(now)
-      return { id: entry.id, calls: entry.calls, labels: [] }
+      return {
+        id: entry.id,
+        calls: entry.calls,
+        labels: options.labels?.of(entry.key, now) ?? [],
+        key: entry.key,
+      }
     },
   }
 }
+
+const shortHash = (text: string): string => hash('sha256', text, 'hex').slice(0, 32)

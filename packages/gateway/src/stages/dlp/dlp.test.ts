@@ -9,7 +9,7 @@ import { mutedHost, pinnedCall, authorizedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import type { Finding } from '../../text/finding.ts'
 import { type ScreenAction, screenValue } from '../../text/screen.ts'
-import { createDlpStages, type DlpRules } from './dlp.ts'
+import { type DlpOptions, createDlpStages, type DlpRules } from './dlp.ts'
 
 const signal = new AbortController().signal
 
@@ -27,12 +27,16 @@ const actionOf = (found: string): ScreenAction => ACTIONS[found] ?? 'count'
 const RULES: DlpRules = { mode: 'enforce', arguments: actionOf, results: actionOf }
 const screening = { scan, actionOf, hash: () => '0'.repeat(64) }
 
-const stages = (change: { scan?: typeof scan; rules?: DlpRules } = {}) =>
+const stages = (
+  change: Partial<Pick<DlpOptions, 'scan' | 'instructs' | 'label'>> & { rules?: DlpRules } = {},
+) =>
   createDlpStages({
     rulesFor: () => change.rules ?? RULES,
     scan: change.scan ?? scan,
     hash: () => '0'.repeat(64),
     outputCheck: () => undefined,
+    instructs: change.instructs ?? (() => false),
+    label: change.label ?? (() => Promise.resolve()),
   })
 
 function answeredCall(value: JsonObject): AnsweredCall {
@@ -155,3 +159,22 @@ function countOf(value: Json): number {
   if (typeof value !== 'object' || value === null) return 1
   return Object.values(value).reduce<number>((sum, each) => sum + countOf(each as Json), 1)
 }
+
+test('an answer that reads like instructions marks its session before it passes, and not at all when that fails', async () => {
+  verifies('play3.injection-signal')
+  const told: string[] = []
+  const label = (session: { key: string }, name: string): Promise<void> => {
+    told.push(`${session.key} ${name}`)
+    return Promise.resolve()
+  }
+  const signal = { instructs: (value: unknown) => JSON.stringify(value).includes('obey'), label }
+  const passed = await stages(signal).results.run(answeredCall({ a: 'obey' }), AbortSignal.timeout(1_000))
+  assert.deepEqual([told, passed.screened.result], [['session injection'], { injection: 1 }])
+  const near = await stages(signal).results.run(answeredCall({ a: 'okay' }), AbortSignal.timeout(1_000))
+  assert.deepEqual([told.length, near.screened.result], [1, {}])
+  const full = stages({ ...signal, label: () => Promise.reject(new Error('disk full')) })
+  await assert.rejects(
+    async () => full.results.run(answeredCall({ a: 'obey' }), AbortSignal.timeout(1_000)),
+    (error: unknown) => error instanceof Refusal && error.code === 'CG_DLP_FAILED',
+  )
+})

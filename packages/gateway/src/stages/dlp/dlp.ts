@@ -1,4 +1,4 @@
-import type { AnsweredCall, AuthorizedCall, ScreenedCall } from '../../call/call.ts'
+import type { AnsweredCall, AuthorizedCall, ScreenedCall, Session } from '../../call/call.ts'
 import type { HostLink, InputRequests, InputResponses } from '../../call/input.ts'
 import { type Json, type JsonObject, isJsonObject, member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
@@ -25,7 +25,14 @@ export interface DlpOptions {
   readonly hash: (tenant: string, text: string) => string
   /** Whether a changed `structuredContent` still fits what the tool says of it; undefined: it says nothing. */
   readonly outputCheck: (target: Target) => ((value: Json) => boolean) | undefined
+  /** Whether a rule reads what sessions have seen, and an answer reads like instructions to the model. */
+  readonly instructs: (answer: Json) => boolean
+  /** Keeps what a session has seen; durable when it resolves. */
+  readonly label: (session: Session, label: string) => Promise<void>
 }
+
+/** Label of a session that was answered by what reads like instructions to the model. */
+const INJECTION = 'injection'
 
 /** What the agent reads when an answer must be withheld: the usual text would have it tried again. */
 const RAN = 'the call ran, and its answer is withheld'
@@ -84,13 +91,10 @@ export function createDlpStages(options: DlpOptions): DlpStages {
       budgetMs: 2_000,
       run(call) {
         try {
-          return answered(call, rulesFor(call.target))
+          const grown = answered(call, rulesFor(call.target))
+          return options.instructs(call.answer.value) ? labelled(grown).catch(fail) : grown
         } catch (cause) {
-          if (cause instanceof Refusal) throw cause
-          throw new Refusal('CG_DLP_FAILED', {
-            internal: `the answer could not be screened: ${cause instanceof Error ? cause.message : String(cause)}`,
-            cause,
-          })
+          return fail(cause)
         }
       },
     },
@@ -148,6 +152,12 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     return { ...grown, answer: { ...answer, value: read, bytes } }
   }
 
+  /** A signal for the rules of the calls that follow, never a refusal of its own: it is right often and not always. */
+  async function labelled(call: AnsweredCall): Promise<AnsweredCall> {
+    await options.label(call.session, INJECTION)
+    return { ...call, screened: { ...call.screened, result: { ...call.screened.result, [INJECTION]: 1 } } }
+  }
+
   /** What hosts validate must stay valid: they would take the whole answer for broken. */
   function checkOutput({ target, answer }: AnsweredCall, value: JsonObject): void {
     const structured = member(value, 'structuredContent')
@@ -158,6 +168,15 @@ export function createDlpStages(options: DlpOptions): DlpStages {
         internal: 'structuredContent without what may not be read does not fit the outputSchema of the tool',
       })
   }
+}
+
+/** What could not be screened, or not be remembered, does not reach the host. */
+function fail(cause: unknown): never {
+  if (cause instanceof Refusal) throw cause
+  throw new Refusal('CG_DLP_FAILED', {
+    internal: `the answer could not be screened: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+  })
 }
 
 /** Under observe everything is counted, and nothing changed. */

@@ -13,6 +13,8 @@ export interface PolicySet {
   /** SHA-256 (hex) over the SHA-256 of each file, in order: what `sha256sum` of the files gives, hashed again. */
   readonly digest: string
   readonly rules: readonly Rule[]
+  /** Whether a rule reads what sessions have seen: only then is it worth finding out. */
+  readonly readsLabels: boolean
   decide(call: PolicyCall, world: PolicyWorld): PolicyAnswer
   /**
    * Whether some call of this caller to this target could be allowed. A condition on args, url, ctx or session counts
@@ -60,6 +62,9 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
   return {
     digest,
     rules,
+    readsLabels: rules.some(({ condition }) =>
+      condition?.paths.some(({ root, members }) => root === 'session' && members[0] === 'labels'),
+    ),
     decide: (call, world) => decide(index.entries({ ...call.target, class: call.class }), call, world),
     mayAllow(caller, target, labels, now) {
       let granted = false

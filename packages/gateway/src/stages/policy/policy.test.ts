@@ -42,7 +42,7 @@ function parsedCall(server: string, name: string, args: JsonObject): ParsedCall 
       grants: [],
       token: { iss: 'i', jtiHash: 'h', exp: 0, iat: 0 },
     },
-    session: { id: 's', calls: 1, labels: [] },
+    session: { id: 's', calls: 1, labels: [], key: 's' },
     chain: 's',
     target: { server, kind: 'tool', name },
     class: 'write',
