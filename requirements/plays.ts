@@ -307,6 +307,11 @@ export const plays = {
     behaviour:
       'mail addresses, telephone, card and account numbers, social security and other national numbers and network addresses are found whole in a text, by their check digits and their form',
   },
+  'play3.redaction.secrets': {
+    source: 'playbook Play 3: "Redaction for prompts and outputs"; OWASP MCP01',
+    behaviour:
+      'tokens are found by their own form, keys and passwords by the name that they are given to, in URLs and in commands, and private keys; stand-ins, references and hashes are not',
+  },
   'play3.hidden-text': {
     source: 'SECURITY.md 3.1, threat 2; Trail of Bits 2025',
     behaviour:

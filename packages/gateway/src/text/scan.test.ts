@@ -40,12 +40,12 @@ test('each kind is found with exactly its signs, and its near miss is not', () =
     ],
     ['at 12:30:45 or 12:30', []],
     [
-      '00:1A:2B:3C:4D:5E AA-BB-CC-DD-EE-FF 0012.3456.789a aabb.ccdd.eeff face.book.page',
+      '00:1A:2B:3C:4D:5E AA-BB-CC-DD-EE-FF 0012.3456.789a ab1b.ccdd.eeff face.book.page',
       [
         'mac_address 00:1A:2B:3C:4D:5E',
         'mac_address AA-BB-CC-DD-EE-FF',
         'mac_address 0012.3456.789a',
-        'mac_address aabb.ccdd.eeff',
+        'mac_address ab1b.ccdd.eeff',
       ],
     ],
     ['call +41 (0)71 526 99 04 now', ['phone +41 (0)71 526 99 04']],

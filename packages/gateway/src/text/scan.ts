@@ -7,30 +7,47 @@ import { ibanAt } from './pii/iban.ts'
 import { ssnFrom } from './pii/national.ts'
 import { colonAddressAt, ipv4From, macAt } from './pii/network.ts'
 import { phoneFrom } from './pii/phone.ts'
+import { secretsIn } from './secrets/index.ts'
+import { Lookout, unitsOf } from './units.ts'
 
 /** What a unit of text may begin. */
-const NOTHING = 0
 const DIGIT = 1
 const AT = 2
 const COLON = 3
 const HYPHEN = 4
-const DOT = 5
-const LOOK = 6
+const LOOK = 5
 
-/** One look per unit: of ordinary text nearly every unit begins nothing, and costs one read of this table. */
+/** Of ordinary text nearly every unit begins nothing. */
 const KINDS = kinds()
+const LOOKOUT = new Lookout(KINDS)
+
+/**
+ * Finds personal data with a form of its own, hidden text and secrets. What is found in a secret is a part of it.
+ * @returns findings in the order of the text, none over another
+ */
+export function scanText(text: string): Finding[] {
+  const findings = dataIn(text)
+  const secrets = secretsIn(text)
+  if (secrets.length === 0) return findings
+  let next = 0
+  const apart = findings.filter(({ start, end }) => {
+    while ((secrets[next]?.end ?? Infinity) <= start) next++
+    return end <= (secrets[next]?.start ?? Infinity)
+  })
+  return [...apart, ...secrets].toSorted((a, b) => a.start - b.start)
+}
 
 /**
  * Finds personal data with a form of its own and hidden text. One pass: what is found is passed over, and every look is bounded, so
  * that no text costs more than its length.
  * @returns findings in the order of the text, none over another
  */
-export function scanText(text: string): Finding[] {
+function dataIn(text: string): Finding[] {
   const findings: Finding[] = []
+  const units = unitsOf(text)
   let from = 0
-  for (let at = 0; at < text.length; at++) {
+  for (let at = LOOKOUT.next(units, 0); at < text.length; at = LOOKOUT.next(units, at + 1)) {
     const kind = KINDS[text.charCodeAt(at)]
-    if (kind === NOTHING) continue
     if (kind === DIGIT) {
       const groups = groupsFrom(text, at)
       const found = fromGroups(text, groups, from)
@@ -46,9 +63,7 @@ export function scanText(text: string): Finding[] {
           ? colonAddressAt(text, at, from)
           : kind === HYPHEN
             ? hyphenAt(text, at, from)
-            : kind === DOT
-              ? dotAt(text, at, from)
-              : hiddenAt(text, at)
+            : hiddenAt(text, at)
     if (found === undefined) continue
     // An address of mail begins before its sign: what was found in it was a part of it.
     while ((findings.at(-1)?.end ?? 0) > found.start) findings.pop()
@@ -93,22 +108,25 @@ function formedAt(text: string, groups: readonly Group[], i: number, from: numbe
       ? colonAddressAt(text, end, from)
       : text[start + 2] === '-' || text[start + 4] === '.'
         ? macAt(text, start)
-        : undefined
+        : text[end] === '.' || isLetter(text.charCodeAt(end))
+          ? pointsAround(text, start, from)
+          : undefined
   return address ?? (isLetter(text.charCodeAt(start - 1)) ? ibanAt(text, start) : undefined)
 }
 
 const isLetter = (code: number): boolean => (code | 32) >= 97 && (code | 32) <= 122
 
+/** A MAC address with points whose first group begins with letters. */
+function pointsAround(text: string, digit: number, from: number): Finding | undefined {
+  for (let start = digit - 1; start >= Math.max(from, digit - 3) && isLetter(text.charCodeAt(start)); start--)
+    if (text[start + 4] === '.' && text[start + 9] === '.') return macAt(text, start)
+  return undefined
+}
+
 /** A MAC address with hyphens that begins with letters. */
 function hyphenAt(text: string, at: number, from: number): Finding | undefined {
   if (at - 2 < from || text[at + 3] !== '-') return undefined
   return macAt(text, at - 2)
-}
-
-/** The same with points, as Cisco writes it. */
-function dotAt(text: string, at: number, from: number): Finding | undefined {
-  if (at - 4 < from || text[at + 5] !== '.') return undefined
-  return macAt(text, at - 4)
 }
 
 function kinds(): Uint8Array {
@@ -118,6 +136,5 @@ function kinds(): Uint8Array {
   table[64] = AT
   table[58] = COLON
   table[45] = HYPHEN
-  table[46] = DOT
   return table
 }

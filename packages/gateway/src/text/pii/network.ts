@@ -10,14 +10,15 @@ const WORD = /[A-Za-z0-9_]/
 /** The IPv4 address of four groups from the first on. */
 export function ipv4From(text: string, groups: readonly Group[], first: number): Finding | undefined {
   if (groups[first + 3]?.gap !== '.' || groups[first + 1]?.gap !== '.') return undefined
+  // Of five numbers in a row nobody can say which four are meant.
+  if (text[(groups[first]?.start ?? 0) - 1] === '.') return undefined
   const four = groups.slice(first, first + 4)
   const [one, , , last] = four
   if (one === undefined || last === undefined) return undefined
   if (four.some((group, i) => (i > 0 && group.gap !== '.') || !isOctet(text.slice(group.start, group.end))))
     return undefined
   if (WORD.test(text[one.start - 1] ?? '') || WORD.test(text[last.end] ?? '')) return undefined
-  // Of five numbers in a row nobody can say which four are meant; a version says so itself.
-  if (text[one.start - 1] === '.' || /^\.\d/.test(text.slice(last.end, last.end + 2))) return undefined
+  if (/^\.\d/.test(text.slice(last.end, last.end + 2))) return undefined
   if (/(?:\bv|version|release|build)[\s:=]*$/i.test(text.slice(Math.max(0, one.start - 12), one.start)))
     return undefined
   return { class: 'ip_address', start: one.start, end: withPrefix(text, last.end, 32), score: 1 }
@@ -25,6 +26,8 @@ export function ipv4From(text: string, groups: readonly Group[], first: number):
 
 /** The IPv6 or MAC address around a colon. */
 export function colonAddressAt(text: string, colon: number, from: number): Finding | undefined {
+  // Three in a row are of no address; of rows of them nothing more is looked at.
+  if (text[colon - 1] === ':' && text[colon + 1] === ':') return undefined
   let start = colon
   while (start > from && colon - start < MAX_ADDRESS && ADDRESS[text.charCodeAt(start - 1)] === 1) start--
   let end = colon
