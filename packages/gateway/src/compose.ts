@@ -178,9 +178,12 @@ async function compose(
       certificates: config.identity.certificates,
       clients: config.identity.clients,
       purposes: config.identity.purposes,
-      onReplayed: ({ actor, tenant, token }, what) => {
-        if (what === 'token') listeners.endOf((principal) => principal.token.jtiHash === token.jtiHash)
-        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`)
+      onReplayed: ({ actor, tenant, token }, what) =>
+        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`),
+      onRevoked: ({ token: { jtiHash } }) => {
+        const fits = ({ token }: Principal): boolean => token.jtiHash === jtiHash
+        listeners.endOf(fits)
+        inFlight.abortOf(fits, new Refusal('CG_IDENTITY_REVOKED', { internal: 'its token was revoked' }))
       },
       clockSkewS: config.identity.clockSkewS,
       maxTokenLifeS: config.identity.maxTokenLifeS,

@@ -306,6 +306,13 @@ export const registry = {
     fix: 'if it was no attack, set `identity.replay: session` for hosts that use a token for a whole session',
     sees: both,
   },
+  CG_IDENTITY_REVOKED: {
+    status: 401,
+    rpc: -31124,
+    publicText: 'the access token is revoked; get a new one',
+    fix: 'two sessions used tokens of one id, so neither is believed: look for the event `identity.replayed` before it, and for who had the token',
+    sees: both,
+  },
   CG_IDENTITY_REPLAY_STORE: {
     status: 401,
     rpc: -31114,
