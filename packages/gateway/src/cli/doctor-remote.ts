@@ -29,9 +29,13 @@ function references(value: unknown, at: string, alg?: string): Placed[] {
 }
 
 async function secrets({ world, config }: Patient): Promise<Found[]> {
-  const all = Object.entries(config.servers).flatMap(([id, server]) =>
-    server.transport === 'http' ? references(server.credentials, `servers.${id}.credentials`) : [],
-  )
+  const all = [
+    ...references(config.evidence.signingKey, 'evidence.signingKey', 'EdDSA'),
+    ...references(config.assertion.key, 'assertion.key', 'ES256'),
+    ...Object.entries(config.servers).flatMap(([id, server]) =>
+      server.transport === 'http' ? references(server.credentials, `servers.${id}.credentials`) : [],
+    ),
+  ]
   const problems = await Promise.all(all.map(({ text, alg }) => world.examine.secret(config, text, alg)))
   const found = all.flatMap(({ at, text }, i): Found[] => {
     const problem = problems[i]

@@ -1,0 +1,67 @@
+import { join } from 'node:path'
+import { loadSigningKey } from './adapters/file/signing-key.ts'
+import { type RunningSecrets, createSecrets } from './adapters/secrets/index.ts'
+import { type OwnAlgorithm, openTokenSigner } from './adapters/secrets/token-signer.ts'
+import { CommandFailed } from './cli/output.ts'
+import type { GatewayConfig } from './config/declaration.ts'
+import { parseReference } from './ports/secret-reference.ts'
+import type { LocalSigner, Signer } from './ports/signer.ts'
+
+/**
+ * Milliseconds for one signature in a token. The log waits for its checkpoint, and after this no call that changes something gets its
+ * record (SECURITY.md 1.1: two seconds).
+ */
+const SIGN_MS = 2_000
+
+/** A key of the gate, with a life. */
+export interface OwnKey {
+  readonly signer: Signer
+  /** The same, when it is in memory. */
+  readonly local: LocalSigner | undefined
+  close(): Promise<void>
+}
+
+/** The key that signs checkpoints of the log. @throws CommandFailed when its token does not sign */
+export async function openEvidenceKey({ state, folder, evidence }: GatewayConfig): Promise<OwnKey> {
+  // It asks for itself: callers whose tokens are exchanged must not hold up the log.
+  const secrets = createSecrets({ folder, programMs: SIGN_MS })
+  const place = { file: join(state, 'keys', 'evidence.key'), token: evidence.signingKey }
+  return {
+    ...(await openKey(secrets, 'evidence.signingKey', place, 'EdDSA')),
+    close: () => secrets.close(),
+  }
+}
+
+/** The key that signs what the gate asserts. @throws CommandFailed when its token does not sign */
+export function openAssertionKey(
+  { state, assertion }: GatewayConfig,
+  secrets: RunningSecrets,
+): Promise<Omit<OwnKey, 'close'>> {
+  const place = { file: join(state, 'keys', 'assertion.key'), token: assertion.key }
+  // A JWT is soon longer than what pkcs11-tool signs by EdDSA.
+  return openKey(secrets, 'assertion.key', place, 'ES256')
+}
+
+async function openKey(
+  secrets: RunningSecrets,
+  configured: string,
+  { file, token }: { readonly file: string; readonly token: string | undefined },
+  algorithm: OwnAlgorithm,
+): Promise<Omit<OwnKey, 'close'>> {
+  if (token === undefined) {
+    const local = await loadSigningKey(file)
+    return { signer: local, local }
+  }
+  const reference = parseReference(token, { strict: false })
+  if ('problem' in reference || reference.kind !== 'pkcs11')
+    throw new TypeError(`\`${configured}\` is no key in a token`)
+  try {
+    return { signer: await openTokenSigner(secrets, reference, algorithm), local: undefined }
+  } catch (cause) {
+    await secrets.close()
+    throw new CommandFailed(
+      `\`${configured}\` does not sign: ${cause instanceof Error ? cause.message : 'no reason given'}`,
+      { fix: 'make the token sign again; without its key the gate does not start', cause },
+    )
+  }
+}
