@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { type RunningSecrets, createSecrets } from './adapters/secrets/index.ts'
-import { type OwnAlgorithm, openTokenSigner } from './adapters/secrets/token-signer.ts'
+import { openTokenSigner } from './adapters/secrets/token-signer.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { parseReference } from './ports/secret-reference.ts'
-import type { LocalSigner, Signer } from './ports/signer.ts'
+import type { LocalSigner, OwnKeyPlace, Signer } from './ports/signer.ts'
 
 /**
  * Milliseconds for one signature in a token. The log waits for its checkpoint, and after this no call that changes something gets its
@@ -25,9 +25,13 @@ export interface OwnKey {
 export async function openEvidenceKey({ state, folder, evidence }: GatewayConfig): Promise<OwnKey> {
   // It asks for itself: callers whose tokens are exchanged must not hold up the log.
   const secrets = createSecrets({ folder, programMs: SIGN_MS })
-  const place = { file: join(state, 'keys', 'evidence.key'), token: evidence.signingKey }
+  const place = {
+    file: join(state, 'keys', 'evidence.key'),
+    token: evidence.signingKey,
+    alg: 'EdDSA' as const,
+  }
   return {
-    ...(await openKey(secrets, 'evidence.signingKey', place, 'EdDSA')),
+    ...(await openKey(secrets, 'evidence.signingKey', place)),
     close: () => secrets.close(),
   }
 }
@@ -37,16 +41,15 @@ export function openAssertionKey(
   { state, assertion }: GatewayConfig,
   secrets: RunningSecrets,
 ): Promise<Omit<OwnKey, 'close'>> {
-  const place = { file: join(state, 'keys', 'assertion.key'), token: assertion.key }
   // A JWT is soon longer than what pkcs11-tool signs by EdDSA.
-  return openKey(secrets, 'assertion.key', place, 'ES256')
+  const place = { file: join(state, 'keys', 'assertion.key'), token: assertion.key, alg: 'ES256' as const }
+  return openKey(secrets, 'assertion.key', place)
 }
 
 async function openKey(
   secrets: RunningSecrets,
   configured: string,
-  { file, token }: { readonly file: string; readonly token: string | undefined },
-  algorithm: OwnAlgorithm,
+  { file, token, alg }: OwnKeyPlace,
 ): Promise<Omit<OwnKey, 'close'>> {
   if (token === undefined) {
     const local = await loadSigningKey(file)
@@ -56,7 +59,7 @@ async function openKey(
   if ('problem' in reference || reference.kind !== 'pkcs11')
     throw new TypeError(`\`${configured}\` is no key in a token`)
   try {
-    return { signer: await openTokenSigner(secrets, reference, algorithm), local: undefined }
+    return { signer: await openTokenSigner(secrets, reference, alg), local: undefined }
   } catch (cause) {
     await secrets.close()
     throw new CommandFailed(

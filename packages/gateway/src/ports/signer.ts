@@ -15,6 +15,18 @@ export interface Signer {
   sign(bytes: Uint8Array): Buffer | Promise<Buffer>
 }
 
+/** Algorithms of the keys that the gate signs its own word with. */
+export type OwnAlgorithm = 'EdDSA' | 'ES256'
+
+/** Where a key of the gate is kept. */
+export interface OwnKeyPlace {
+  readonly file: string
+  /** Reference of a key in a token, which goes before the file. */
+  readonly token: string | undefined
+  /** By which the key in a token signs; one in a file signs by EdDSA. */
+  readonly alg: OwnAlgorithm
+}
+
 /** A key in the memory of the gate: it signs at once, and always. */
 export interface LocalSigner extends Signer {
   sign(bytes: Uint8Array): Buffer

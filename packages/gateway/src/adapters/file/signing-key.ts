@@ -12,7 +12,7 @@ import { systemCode } from './evidence-errors.ts'
  */
 export async function loadSigningKey(path: string): Promise<LocalSigner> {
   try {
-    return await readKey(path)
+    return await readSigningKey(path)
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error
   }
@@ -40,10 +40,11 @@ export async function loadSigningKey(path: string): Promise<LocalSigner> {
   } finally {
     await directory.close()
   }
-  return readKey(path)
+  return readSigningKey(path)
 }
 
-async function readKey(path: string): Promise<LocalSigner> {
+/** Reads a signing key that is there. @throws Error as loadSigningKey, and the system's when there is none */
+export async function readSigningKey(path: string): Promise<LocalSigner> {
   const pem = await readFile(path)
   const { mode } = await stat(path)
   if ((mode & 0o077) !== 0) {

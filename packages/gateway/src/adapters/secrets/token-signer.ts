@@ -1,7 +1,7 @@
 import { type KeyObject, hash, verify } from 'node:crypto'
 import type { Pkcs11Reference } from '../../ports/secret-reference.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
-import type { Signer } from '../../ports/signer.ts'
+import type { OwnAlgorithm, Signer } from '../../ports/signer.ts'
 import type { RunningSecrets } from './index.ts'
 
 /** Milliseconds after a failure during which the token is left alone: a log without its checkpoint asks four times a second. */
@@ -9,9 +9,6 @@ const PAUSE_MS = 1_000
 
 /** Neither a note nor a token begins so: nobody can use a signature of it. */
 const PROBE = Buffer.from('callgate asks whether this key signs')
-
-/** Algorithms of the keys that the gate signs its own word with. */
-export type OwnAlgorithm = 'EdDSA' | 'ES256'
 
 /**
  * A private key that stays in its PKCS #11 token, as a signer. It signs once before it is given away, so a gate whose key is not there,
