@@ -1,12 +1,13 @@
 // Keys that stay in a hardware security module, here SoftHSM: the gate signs its log and its assertions there.
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { type JSONWebKeySet, createLocalJWKSet } from 'jose'
 import { edwardsPoint } from '../packages/gateway/src/adapters/secrets/pkcs11-objects.ts'
 import {
   TestTokenEndpoint,
@@ -14,8 +15,9 @@ import {
 } from '../packages/gateway/src/adapters/credentials/testing/token-endpoint.ts'
 import { skip, token } from '../packages/gateway/src/adapters/secrets/testing/soft-hsm.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
+import { createCallerVerifier } from '../examples/verify-caller/verify-caller.ts'
 import { Fixture, textTool } from './harness/fixtures.ts'
-import { TestGate } from './harness/gate.ts'
+import { BIN, TestGate } from './harness/gate.ts'
 import { oneTool } from './harness/one-tool.ts'
 
 const VERIFIER = fileURLToPath(new URL('../packages/evidence/src/cli.ts', import.meta.url))
@@ -46,6 +48,15 @@ function hsm(t: TestContext) {
       chmodSync(program, 0o755)
       return () => rmSync(program)
     },
+    /** Writes down what every user of the machine can read of each run of pkcs11-tool. @returns all of it */
+    watch: () => {
+      const path = join(folder, 'seen')
+      const program = join(bin, 'pkcs11-tool')
+      const real = execFileSync('sh', ['-c', 'command -v pkcs11-tool'], { encoding: 'utf8' }).trim()
+      writeFileSync(program, `#!/bin/sh\ntr '\\0' ' ' </proc/$$/cmdline >>'${path}'\nexec '${real}' "$@"\n`)
+      chmodSync(program, 0o755)
+      return () => readFileSync(path, 'utf8')
+    },
   }
 }
 
@@ -66,14 +77,16 @@ async function until(gate: TestGate, tool: string, expected: string, withinMs: n
   return assert.fail(`\`${tool}\` is ${last}, not ${expected}, after ${withinMs} ms`)
 }
 
-/** A tool server that answers with the credentials that it was shown. */
-async function toolServer(t: TestContext): Promise<string> {
+/** A tool server that answers with the credentials that it was shown. @param calls gets the bodies of calls as they came */
+async function toolServer(t: TestContext, calls: string[] = []): Promise<string> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const shown = String(request.headers.authorization)
-      const { status, json } = oneTool('shown', shown, Buffer.concat(chunks).toString())
+      const body = Buffer.concat(chunks).toString()
+      if (body.includes('"tools/call"')) calls.push(body)
+      const { status, json } = oneTool('shown', shown, body)
       response.writeHead(status, { 'content-type': 'application/json' }).end(json)
     })
   })
@@ -82,6 +95,22 @@ async function toolServer(t: TestContext): Promise<string> {
   const address = server.address()
   assert.ok(typeof address === 'object' && address !== null)
   return `http://127.0.0.1:${address.port}/mcp`
+}
+
+/** Every file below a folder, as text. */
+function written(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+}
+
+/** A command of the gate's own, as its operator runs it. */
+function run(env: Record<string, string>, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  })
+  return { status, output: stdout + stderr }
 }
 
 function verify(gate: TestGate) {
@@ -100,8 +129,9 @@ test(
   async (t) => {
     verifies('secrets.hsm.signing')
     verifies('evidence.hsm')
-    const { made, describe, tool, placed, options } = hsm(t)
+    const { made, describe, tool, placed, options, watch, folder } = hsm(t)
     const key = placed(made('EC:edwards25519', '01'))
+    const seen = watch()
     assert.match(describe('01'), /sensitive, always sensitive, never extractable/)
     const more = `evidence: { signingKey: "${key}", checkpointMs: 50 }`
     const first = await TestGate.start(options(more), t)
@@ -121,6 +151,13 @@ test(
     const { ok, size, unsignedTail } = verify(second)
     assert.deepEqual([ok, unsignedTail.records], [true, 0])
     assert.ok(size >= 14)
+    const env = { HOME: folder, CALLGATE_STATE: second.state }
+    const byGate = run(env, 'evidence', 'verify', second.log, '--key', join(second.log, 'vkey'), '--json')
+    assert.equal(byGate.status, 0, byGate.output)
+    // The PIN is in no argument, which every user of the machine can read, nor in anything that is written or said.
+    assert.match(seen(), /--sign .*--pin=env:|--pin=env:.* --sign /)
+    for (const text of [seen(), first.stderr, second.stderr, byGate.output, ...written(second.state)])
+      assert.doesNotMatch(text, /\b1234\b/)
     // Another key does not go on with this log: not the file's, not another one of the token.
     const other = placed(made('EC:edwards25519', '02'))
     for (const foreign of ['', `evidence: { signingKey: "${other}" }`])
@@ -188,7 +225,18 @@ test(
         assert.doesNotMatch(error.message, /\b(?:1234|4321)\b/)
         return true
       })
-    // The near miss: the same with what is there.
+    const told = (reference: string) => {
+      const { servers, more, ...rest } = options(`assertion: { key: "${reference}" }`)
+      return { ...rest, more, servers: `${servers}\n  assertCaller: true` }
+    }
+    const signing = placed(made('EC:prime256v1', '02'))
+    await assert.rejects(
+      TestGate.start(told(signing.replace('id=%02', 'id=%7f')), t),
+      /`assertion\.key` does not sign: .+no public key of this id[^]+without its key the gate does not start/,
+    )
+    // The near misses: the same with what is there.
+    await (await TestGate.start(told(signing), t)).close()
+    rmSync(join(folder, 'gate', 'state'), { recursive: true })
     await (await TestGate.start(options(evidence(key)), t)).close()
     assert.ok(existsSync(join(folder, 'gate', 'state', 'evidence', '0', 'checkpoint')))
   },
@@ -253,3 +301,94 @@ test(
     }
   },
 )
+
+test(
+  'a caller is asserted by a key in the token: its server verifies it, and without the token it gets no call',
+  { skip },
+  async (t) => {
+    verifies('secrets.hsm.signing')
+    const { key, placed, options, pull, watch } = hsm(t)
+    const { reference } = key('EC:prime256v1', '01')
+    const seen = watch()
+    const calls: string[] = []
+    const url = await toolServer(t, calls)
+    const at = `url: "${url}", network: ["127.0.0.1/32"], approve: first-use`
+    const gate = await TestGate.start(
+      {
+        ...options(`assertion: { key: "${placed(reference)}" }`),
+        servers: `crm: { ${at}, assertCaller: true }\nplain: { ${at} }`,
+      },
+      t,
+    )
+    const keys = JSON.parse(
+      readFileSync(join(gate.state, 'keys', 'assertion.jwks.json'), 'utf8'),
+    ) as JSONWebKeySet
+    const known = { issuer: 'urn:callgate', server: 'crm', keys: createLocalJWKSet(keys) }
+    const verifyCaller = createCallerVerifier(known)
+    const people = ['ada', 'bob', 'cleo', 'dan']
+    const call = (server: string, subject: string) =>
+      gate.call(`${server}__shown`, { order: 17 }, { token: gate.mint({ subject, sid: subject }) })
+    for (const { isError, text } of await Promise.all(people.map((name) => call('crm', name))))
+      assert.ok(!isError, text)
+    const named = await Promise.all(
+      calls.map(async (body) => (await verifyCaller(Buffer.from(body))).subject),
+    )
+    assert.deepEqual(named.toSorted(), people)
+    await assert.rejects(
+      createCallerVerifier(known)(Buffer.from((calls[0] ?? '').replace('"order":17', '"order":18'))),
+      /other arguments/,
+    )
+    const before = calls.length
+    const back = pull()
+    const refused = await call('crm', 'ada')
+    assert.ok(refused.isError)
+    assert.match(refused.text, /CG_UPSTREAM_UNAVAILABLE/)
+    assert.equal(calls.length, before, 'a call without its assertion is not made')
+    assert.ok(!(await call('plain', 'ada')).isError, 'who is told nothing is served')
+    back()
+    for (let i = 0; (await call('crm', 'ada')).isError; i++) {
+      assert.ok(i < 100, 'the token is back, and the gate does not see it')
+      await sleep(200)
+    }
+    for (const text of [seen(), gate.stderr, ...written(gate.state)]) assert.doesNotMatch(text, /\b1234\b/)
+  },
+)
+
+test('doctor tells where each key of the gate is kept, whether it signs, and no PIN', { skip }, async (t) => {
+  verifies('ops.doctor')
+  const { made, placed, options, pull, folder } = hsm(t)
+  const log = placed(made('EC:edwards25519', '01'))
+  const assertion = placed(made('EC:prime256v1', '02'))
+  const gate = await TestGate.start(
+    options(`evidence: { signingKey: "${log}" }\nassertion: { key: "${assertion}" }`),
+    t,
+  )
+  const keys = () => {
+    const env = { HOME: folder, CALLGATE_STATE: gate.state }
+    const { output } = run(env, 'doctor', '--config', gate.config, '--json')
+    assert.doesNotMatch(output, /\b1234\b/)
+    const found = JSON.parse(output) as { group: string; verdict: string; text: string; fix?: string }[]
+    return found.filter(({ group }) => group === 'keys')
+  }
+  assert.deepEqual(
+    keys().map(({ verdict, text }) => `${verdict} ${text}`),
+    [
+      'ok checkpoints of the log: `pkcs11:token=the gate;id=01` signs by EdDSA',
+      'ok assertions of callers: `pkcs11:token=the gate;id=02` signs by ES256',
+    ],
+  )
+  const back = pull()
+  for (const { verdict, text, fix } of keys()) {
+    assert.equal(verdict, 'wrong')
+    assert.match(text, /`pkcs11:token=the gate;id=0[12]` does not sign: .+no slot holds a token/)
+    assert.match(fix ?? '', /docs\/keys-in-an-hsm\.md/)
+  }
+  back()
+  await gate.stop()
+  writeFileSync(gate.config, readFileSync(gate.config, 'utf8').replace(/^(?:evidence|assertion): .+$/gm, ''))
+  const file = join(gate.state, 'keys', 'evidence.key')
+  assert.match(keys()[0]?.text ?? '', /evidence\.key`, not there yet/)
+  assert.ok(!existsSync(file), 'and doctor makes none')
+  writeFileSync(file, 'no key', { mode: 0o600 })
+  assert.match(keys()[0]?.text ?? '', /evidence\.key` does not sign: .+is not a PEM private key/)
+})

@@ -42,13 +42,10 @@ export async function openOwnCredentials(config: GatewayConfig, deps: ConsentsDe
     ttlS: config.secrets.ttlS,
     onProblem: (_label, problem) => say('secrets.problem', problem),
   })
-  const key = asserting.size === 0 && !exchanging ? undefined : await openAssertionKey(config, secrets)
+  const signer = asserting.size === 0 && !exchanging ? undefined : await openAssertionKey(config, secrets)
   const issuer = config.listener.publicUrl ?? 'urn:callgate'
-  if (key !== undefined) await publish(config.state, key.signer)
-  const gate = key && { issuer, signer: key.signer }
-  const local = key?.local && { issuer, signer: key.local }
-  if (asserting.size > 0 && local === undefined)
-    throw new TypeError('callers are asserted in each call, which no key in a token can do')
+  if (signer !== undefined) await publish(config.state, signer)
+  const gate = signer && { issuer, signer }
   const readSecret: ReadSecret = async (text, fresh) => {
     const reference = parseReference(text, { strict: false })
     if ('problem' in reference) throw new TypeError(reference.problem)
@@ -73,12 +70,12 @@ export async function openOwnCredentials(config: GatewayConfig, deps: ConsentsDe
     consents,
     options: {
       credentials,
-      ...(local === undefined || asserting.size === 0
+      ...(gate === undefined || asserting.size === 0
         ? {}
         : {
             assertCaller: ({ server, principal, tool, argsBytes }) =>
               asserting.has(server)
-                ? [CALLER_META_KEY, signCaller(local, server, principal, tool, argsBytes)]
+                ? [CALLER_META_KEY, signCaller(gate, server, principal, tool, argsBytes)]
                 : undefined,
           }),
     },

@@ -5,7 +5,7 @@ import { openTokenSigner } from './adapters/secrets/token-signer.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { parseReference } from './ports/secret-reference.ts'
-import type { LocalSigner, OwnKeyPlace, Signer } from './ports/signer.ts'
+import type { OwnKeyPlace, Signer } from './ports/signer.ts'
 
 /**
  * Milliseconds for one signature in a token. The log waits for its checkpoint, and after this no call that changes something gets its
@@ -16,8 +16,6 @@ const SIGN_MS = 2_000
 /** A key of the gate, with a life. */
 export interface OwnKey {
   readonly signer: Signer
-  /** The same, when it is in memory. */
-  readonly local: LocalSigner | undefined
   close(): Promise<void>
 }
 
@@ -31,7 +29,7 @@ export async function openEvidenceKey({ state, folder, evidence }: GatewayConfig
     alg: 'EdDSA' as const,
   }
   return {
-    ...(await openKey(secrets, 'evidence.signingKey', place)),
+    signer: await openKey(secrets, 'evidence.signingKey', place),
     close: () => secrets.close(),
   }
 }
@@ -40,7 +38,7 @@ export async function openEvidenceKey({ state, folder, evidence }: GatewayConfig
 export function openAssertionKey(
   { state, assertion }: GatewayConfig,
   secrets: RunningSecrets,
-): Promise<Omit<OwnKey, 'close'>> {
+): Promise<Signer> {
   // A JWT is soon longer than what pkcs11-tool signs by EdDSA.
   const place = { file: join(state, 'keys', 'assertion.key'), token: assertion.key, alg: 'ES256' as const }
   return openKey(secrets, 'assertion.key', place)
@@ -50,16 +48,13 @@ async function openKey(
   secrets: RunningSecrets,
   configured: string,
   { file, token, alg }: OwnKeyPlace,
-): Promise<Omit<OwnKey, 'close'>> {
-  if (token === undefined) {
-    const local = await loadSigningKey(file)
-    return { signer: local, local }
-  }
+): Promise<Signer> {
+  if (token === undefined) return loadSigningKey(file)
   const reference = parseReference(token, { strict: false })
   if ('problem' in reference || reference.kind !== 'pkcs11')
     throw new TypeError(`\`${configured}\` is no key in a token`)
   try {
-    return { signer: await openTokenSigner(secrets, reference, alg), local: undefined }
+    return await openTokenSigner(secrets, reference, alg)
   } catch (cause) {
     await secrets.close()
     throw new CommandFailed(

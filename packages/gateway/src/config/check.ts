@@ -20,7 +20,6 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkIssuers(config, strict),
     ...checkCertificates(config),
     ...checkServers(config, strict),
-    ...checkAssertion(config),
   ]
 }
 
@@ -155,19 +154,6 @@ function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
     }
   }
   return findings
-}
-
-function checkAssertion({ assertion, servers }: DeclaredConfig): Finding[] {
-  if (assertion.key === undefined) return []
-  // A process of 30 ms for each call, and whoever calls decides how many there are.
-  return Object.entries(servers)
-    .filter(([, server]) => server.assertCaller)
-    .map(([id]) =>
-      finding(
-        ['servers', id, 'assertCaller'],
-        'is `true`, and `assertion.key` is in a token: each call would start a program that signs; take one of them out',
-      ),
-    )
 }
 
 type Credentials = Extract<DeclaredConfig['servers'][string], { transport: 'http' }>['credentials']

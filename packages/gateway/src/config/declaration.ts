@@ -324,7 +324,7 @@ export const declaration = z.strictObject({
       key: tokenKey
         .exactOptional()
         .describe(
-          'P-256 key in a PKCS #11 token that signs by ES256, and never leaves it. Default: `state/keys/assertion.key`, which signs by EdDSA. Each signature is a process, so servers with `assertCaller` cannot have it.',
+          'P-256 key in a PKCS #11 token that signs by ES256, and never leaves it. Default: `state/keys/assertion.key`, which signs by EdDSA. Each signature is a process, one at a time: servers with `assertCaller` have one for each call; see docs/keys-in-an-hsm.md.',
         ),
     })
     .prefault({})

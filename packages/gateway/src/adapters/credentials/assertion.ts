@@ -8,20 +8,27 @@ import type { GateIdentity } from './options.ts'
 /** Member of `_meta` that a caller assertion travels in. The gate passes nothing of a host's own under this name. */
 export const CALLER_META_KEY = 'callgate/caller'
 
-/**
- * Asserts who calls which tool with what, for that server alone and for one minute: a tool can then check that the caller owns what
- * the call is about, which no argument can prove (OWASP API1:2023, broken object level authorization). Made for each call, and so at
- * once, by a key in memory: through WebCrypto, as jose does it, it would take three times as long.
- * @param tool name of the tool as the server knows it
- * @param argsBytes `arguments` as they are sent; undefined: none are sent, and the hash is that of no bytes
- */
-export function signCaller(
-  { issuer, signer }: GateIdentity<LocalSigner>,
+type AssertedCall = readonly [
   server: string,
   principal: Principal,
   tool: string,
   argsBytes: Uint8Array | undefined,
-): string {
+]
+
+/**
+ * Asserts who calls which tool with what, for that server alone and for one minute: a tool can then check that the caller owns what
+ * the call is about, which no argument can prove (OWASP API1:2023, broken object level authorization). Made for each call: at once by a
+ * key in memory (through WebCrypto, as jose does it, it would take three times as long), by a process when the key is in a token.
+ * @param tool name of the tool as the server knows it
+ * @param argsBytes `arguments` as they are sent; undefined: none are sent, and the hash is that of no bytes
+ * @throws SecretUnavailable by rejection when the key does not sign
+ */
+export function signCaller(gate: GateIdentity<LocalSigner>, ...call: AssertedCall): string
+export function signCaller(gate: GateIdentity, ...call: AssertedCall): string | Promise<string>
+export function signCaller(
+  { issuer, signer }: GateIdentity,
+  ...[server, principal, tool, argsBytes]: AssertedCall
+): string | Promise<string> {
   const unsigned = unsignedJwt(signer, 'callgate-caller+jwt', {
     iss: issuer,
     aud: server,
@@ -29,7 +36,10 @@ export function signCaller(
     tool,
     args_sha256: hash('sha256', argsBytes ?? new Uint8Array(), 'base64url'),
   })
-  return compact(unsigned, signer.sign(Buffer.from(unsigned)))
+  const signature = signer.sign(Buffer.from(unsigned))
+  return signature instanceof Promise
+    ? signature.then((bytes) => compact(unsigned, bytes))
+    : compact(unsigned, signature)
 }
 
 /**
