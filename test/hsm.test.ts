@@ -195,6 +195,33 @@ test(
     }
     await sleep(1_500)
     assert.ok(verify(gate).ok)
+    const events = (await gate.records()).map(({ record }) => record as { event?: string; detail?: unknown })
+    const told = events.flatMap(({ event, detail }) =>
+      event === 'evidence.unsigned' ? [JSON.stringify(detail)] : [],
+    )
+    for (const why of [
+      'no slot holds a token of this name',
+      'took longer than \\d+ ms',
+      'its public key does not verify',
+    ])
+      assert.ok(
+        told.some((text) => new RegExp(`pkcs11:token=the gate;id=01.+${why}`).test(text)),
+        `${why} in ${told.join()}`,
+      )
+    assert.ok(events.filter(({ event }) => event === 'evidence.signing').length >= 3)
+    // Stopped without its token it ends all the same; what it could not sign is signed by the next one.
+    const back = pull()
+    await until(gate, 'change', 'CG_EVIDENCE_UNAVAILABLE', 6_000)
+    assert.equal(await codeOf(gate, 'look'), 'served')
+    const began = performance.now()
+    await gate.stop()
+    assert.ok(performance.now() - began < 15_000)
+    assert.ok(verify(gate).unsignedTail.records > 0)
+    back()
+    const next = await TestGate.start(options(`evidence: { signingKey: "${key}" }`), t)
+    assert.equal(await codeOf(next, 'change'), 'served')
+    await next.stop()
+    assert.equal(verify(next).unsignedTail.records, 0)
     assert.doesNotMatch(gate.stderr + JSON.stringify(await gate.records()), /\b1234\b/)
   },
 )
@@ -236,7 +263,8 @@ test(
     )
     // The near misses: the same with what is there.
     await (await TestGate.start(told(signing), t)).close()
-    rmSync(join(folder, 'gate', 'state'), { recursive: true })
+    // Moved into the token: the log that the file's key began is put away.
+    rmSync(join(folder, 'gate', 'state', 'evidence'), { recursive: true })
     await (await TestGate.start(options(evidence(key)), t)).close()
     assert.ok(existsSync(join(folder, 'gate', 'state', 'evidence', '0', 'checkpoint')))
   },

@@ -16,6 +16,8 @@ const SIGN_MS = 2_000
 /** A key of the gate, with a life. */
 export interface OwnKey {
   readonly signer: Signer
+  /** Tells from now on when it stops signing, why, and (undefined) when it signs again. */
+  onChange(listener: (problem: string | undefined) => void): void
   close(): Promise<void>
 }
 
@@ -23,13 +25,15 @@ export interface OwnKey {
 export async function openEvidenceKey({ state, folder, evidence }: GatewayConfig): Promise<OwnKey> {
   // It asks for itself: callers whose tokens are exchanged must not hold up the log.
   const secrets = createSecrets({ folder, programMs: SIGN_MS })
+  let tell: (problem: string | undefined) => void = () => undefined
   const place = {
     file: join(state, 'keys', 'evidence.key'),
     token: evidence.signingKey,
     alg: 'EdDSA' as const,
   }
   return {
-    signer: await openKey(secrets, 'evidence.signingKey', place),
+    signer: await openKey(secrets, 'evidence.signingKey', place, (problem) => tell(problem)),
+    onChange: (listener) => void (tell = listener),
     close: () => secrets.close(),
   }
 }
@@ -48,13 +52,14 @@ async function openKey(
   secrets: RunningSecrets,
   configured: string,
   { file, token, alg }: OwnKeyPlace,
+  onChange?: (problem: string | undefined) => void,
 ): Promise<Signer> {
   if (token === undefined) return loadSigningKey(file)
   const reference = parseReference(token, { strict: false })
   if ('problem' in reference || reference.kind !== 'pkcs11')
     throw new TypeError(`\`${configured}\` is no key in a token`)
   try {
-    return await openTokenSigner(secrets, reference, alg)
+    return await openTokenSigner(secrets, reference, alg, onChange)
   } catch (cause) {
     await secrets.close()
     throw new CommandFailed(

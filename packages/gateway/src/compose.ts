@@ -138,6 +138,9 @@ async function compose(
     said.add(problem)
     note(event, { problem })
   }
+  evidenceKey.onChange((problem) =>
+    problem === undefined ? note('evidence.signing', {}) : note('evidence.unsigned', { problem }),
+  )
 
   const devIssuer = config.identity.issuers.some((issuer) => issuer.dev) ? openDevIssuer(state) : undefined
   const keys = createKeySource(

@@ -23,7 +23,7 @@ export const grant = word('a grant without `*`', /^[\x21\x23-\x29\x2b-\x5b\x5d-\
 
 /** A key that never leaves its token. */
 export const tokenKey = text(
-  'a private key that signs in its token, such as `pkcs11:token=T;id=%01;type=private?...`; see docs/secrets.md',
+  'a private key that signs in its token, such as `pkcs11:token=T;id=%01;type=private?...`; see docs/keys-in-an-hsm.md',
   isTokenKey,
 )
 

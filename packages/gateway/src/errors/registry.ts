@@ -611,7 +611,7 @@ export const registry = {
     status: 503,
     rpc: -31500,
     publicText: 'the gate cannot record calls at the moment and refuses them; try again later',
-    fix: 'free space under the state directory, or repair its disk; the gate recovers by itself',
+    fix: 'free space under the state directory, repair its disk, or have the token of `evidence.signingKey` sign (the event `evidence.unsigned` says why it does not); the gate recovers by itself',
     sees: both,
   },
 

@@ -88,6 +88,7 @@ async function pulled(t: TestContext) {
   t.after(() => secrets.close())
   let asked = 0
   let now = 0
+  const changes: (string | undefined)[] = []
   const counted = {
     publicKey: secrets.publicKey,
     sign: (...args: Parameters<typeof secrets.sign>) => {
@@ -95,12 +96,19 @@ async function pulled(t: TestContext) {
       return secrets.sign(...args)
     },
   }
-  const signer = await openTokenSigner(counted, key, 'EdDSA', () => now)
+  const signer = await openTokenSigner(
+    counted,
+    key,
+    'EdDSA',
+    (problem) => changes.push(problem),
+    () => now,
+  )
   return {
     ...bench,
     sign: async () => signer.sign(Buffer.from('text')),
     pass: (ms: number) => void (now += ms),
     asked: () => asked,
+    changes,
   }
 }
 
@@ -109,7 +117,7 @@ test(
   { skip },
   async (t) => {
     verifies('secrets.hsm.signing')
-    const { sign, pass, asked, pull } = await pulled(t)
+    const { sign, pass, asked, pull, changes } = await pulled(t)
     const back = pull()
     const before = asked()
     for (let i = 0; i < 5; i++) assert.match(await failure(sign()), /no slot holds a token of this name/)
@@ -118,6 +126,13 @@ test(
     assert.match(await failure(sign()), /no slot/)
     pass(1_000)
     assert.equal((await sign()).length, 64)
+    assert.equal((await sign()).length, 64)
+    // Told once, and once that it is over.
+    assert.deepEqual(
+      changes.map((problem) => problem === undefined || /no slot holds/.test(problem)),
+      [true, true],
+    )
+    assert.equal(changes[1], undefined)
   },
 )
 

@@ -13,6 +13,7 @@ const PROBE = Buffer.from('callgate asks whether this key signs')
 /**
  * A private key that stays in its PKCS #11 token, as a signer. It signs once before it is given away, so a gate whose key is not there,
  * or is another one than its public half says, does not start.
+ * @param onChange told when it stops signing, why, and (undefined) when it signs again; holds no secret
  * @param now milliseconds since any fixed moment
  * @throws SecretUnavailable when it cannot be reached, or what it signs does not verify
  */
@@ -20,6 +21,7 @@ export async function openTokenSigner(
   secrets: Pick<RunningSecrets, 'sign' | 'publicKey'>,
   reference: Pkcs11Reference,
   alg: OwnAlgorithm,
+  onChange: (problem: string | undefined) => void = () => undefined,
   now: () => number = () => performance.now(),
 ): Promise<Signer> {
   const publicKey = await secrets.publicKey(reference, alg)
@@ -34,10 +36,13 @@ export async function openTokenSigner(
           'down',
           `\`${reference.label}\` gave a signature that its public key does not verify; see whether both halves have this id`,
         )
+      if (failed !== undefined) onChange(undefined)
       failed = undefined
       return signature
     } catch (error) {
+      const first = failed === undefined
       failed = { error, until: now() + PAUSE_MS }
+      if (first) onChange(error instanceof Error ? error.message : 'no reason given')
       throw error
     }
   }
