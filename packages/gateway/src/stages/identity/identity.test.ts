@@ -610,7 +610,11 @@ test('no refusal says anything of the text of a token', async () => {
 
 test('options out of bounds are a TypeError', () => {
   const { keys, replay } = bench()
-  const deps = { keys, replay, sessions: { enter: () => ({ id: 's', calls: 1, labels: [], key: 'session' }) } }
+  const deps = {
+    keys,
+    replay,
+    sessions: { enter: () => ({ id: 's', calls: 1, labels: [], key: 'session' }) },
+  }
   const issuers = [{ issuer: ISSUER }]
   for (const over of [
     { clockSkewS: 61 },
