@@ -211,7 +211,13 @@ export const plays = {
   },
   'secrets.hsm.signing': {
     source: 'issue 4, secrets by reference; playbook Hardening checklist: "Secrets in KMS"',
-    behaviour: 'a private key that never leaves its PKCS #11 token proves the gate to a token endpoint',
+    behaviour:
+      'a private key that never leaves its PKCS #11 token proves the gate to a token endpoint, and signs what it asserts of its callers in a token exchange',
+  },
+  'evidence.hsm': {
+    source: 'issue 4, secrets by reference ("signing keys may stay in the HSM"); SECURITY.md 1.1',
+    behaviour:
+      'checkpoints of the log are signed by a key that never leaves its PKCS #11 token; while it does not sign, calls that change something are refused, and it recovers without a restart',
   },
   'play2.no-passthrough.own-credentials': {
     source: 'RFC 8693, RFC 6749 section 4.4',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { X509Certificate, hash } from 'node:crypto'
+import { X509Certificate, generateKeyPairSync, hash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -119,6 +119,20 @@ test('`callgate token mint` binds a token to a key or a certificate and says wha
   assert.equal((await send(token)).status, 200)
   assert.equal((await post({ authorization: `Bearer ${token}` })).status, 401)
   assert.deepEqual(claims(token)['authorization_details'], JSON.parse(details))
+  const listed = join(folder, 'details.json')
+  writeFileSync(listed, details)
+  const jwk = join(folder, 'key.jwk')
+  writeFileSync(jwk, JSON.stringify(key.jwk))
+  const pkcs8 = join(folder, 'key.pem')
+  const { publicKey: other, privateKey } = generateKeyPairSync('ed25519')
+  writeFileSync(pkcs8, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const file = tokenOf(mint('--dpop-key', jwk, '--details', `@${listed}`))
+  assert.equal((await send(file)).status, 200)
+  assert.equal((await post({ authorization: `DPoP ${file}` })).status, 401)
+  assert.deepEqual(claims(file)['authorization_details'], JSON.parse(details))
+  const { crv, kty, x } = other.export({ format: 'jwk' })
+  const jkt = hash('sha256', JSON.stringify({ crv, kty, x }), 'base64url')
+  assert.deepEqual(claims(tokenOf(mint('--dpop-key', pkcs8)))['cnf'], { jkt })
   const { pem } = makeCertificate({ issuer: makeCa() })
   const cert = join(folder, 'client.pem')
   writeFileSync(cert, pem)
@@ -126,7 +140,12 @@ test('`callgate token mint` binds a token to a key or a certificate and says wha
   assert.deepEqual(claims(tokenOf(mint('--certificate', cert)))['cnf'], { 'x5t#S256': thumbprint })
   for (const [args, status, said] of [
     [['--jkt', 'short'], 2, /--jkt is no thumbprint/],
-    [['--jkt', key.jkt, '--certificate', cert], 2, /two things; give one/],
+    [['--jkt', key.jkt, '--certificate', cert], 2, /bound to one; give one/],
+    [['--jkt', key.jkt, '--dpop-key', jwk], 2, /bound to one; give one/],
+    [['--dpop-key', gate.config], 1, /cannot be read as a key\nfix: /],
+    [['--dpop-key', listed], 1, /cannot be read as a key\nfix: /],
+    [['--details', `@${join(folder, 'gone')}`], 1, /gone: cannot be read\nfix: /],
+    [['--details', `@${jwk}`], 2, /--details is no list/],
     [['--certificate', gate.config], 1, /cannot be read as a certificate\nfix: /],
     [['--details', '{'], 2, /--details is not JSON\nfix: /],
     [['--details', '{}'], 2, /--details is no list/],

@@ -12,7 +12,7 @@ import { type HttpAnswer, TestGate } from './harness/gate.ts'
 import { modern } from './harness/modern.ts'
 import { requestText, sendRaw } from './harness/raw.ts'
 
-const fixture = new Fixture([textTool('echo')])
+const fixture = new Fixture([textTool('echo'), textTool('never')])
 const OTHER =
   'issuers: [{ issuer: "urn:callgate:dev-issuer", dev: true }]\nmissesPerPeer: { perSecond: 1, burst: 20 }'
 let gate: TestGate
@@ -244,6 +244,10 @@ test('a token used from another session is 401, revoked for both, durably, and w
   const options = { servers: fixture.yaml('fix'), folder, more: 'listener: { port: 0 }' }
   const first = await TestGate.start(options)
   const status = async (token: string, of: TestGate) => (await ask(bearer(token), '/mcp', of)).status
+  const verdict = async (token: string, of: TestGate) => {
+    const answer = await ask(bearer(token), '/mcp', of)
+    return [answer.status, answer.json()['code']]
+  }
   let second: TestGate | undefined
   try {
     const own = first.mint({ sid: 'a' })
@@ -266,12 +270,17 @@ test('a token used from another session is 401, revoked for both, durably, and w
     void stream.then(() => (ended = true))
     let otherEnded = false
     stays.then(() => (otherEnded = true)).catch(() => (otherEnded = true))
+    const running = first.call('fix__never', {}, { token: own })
     await sleep(300)
     assert.equal(ended, false)
-    assert.equal(await status(stolen, first), 401)
+    assert.deepEqual(await verdict(stolen, first), [401, 'CG_IDENTITY_REPLAYED'])
     await stream
+    const cut = await running
+    // Nobody knows how far it came: it is a write, as long as the operator does not say otherwise.
+    assert.deepEqual([cut.isError, cut.answer.body.includes('CG_UPSTREAM_UNKNOWN_FATE')], [true, true])
     assert.equal(otherEnded, false)
-    assert.deepEqual([await status(own, first), await status(stolen, first)], [401, 401])
+    for (const token of [own, stolen])
+      assert.deepEqual(await verdict(token, first), [401, 'CG_IDENTITY_REVOKED'])
     assert.equal(await status(other, first), 200)
     const events = (await first.records()).filter(
       ({ record }) => record.kind === 'gate' && record.event === 'identity.replayed',
@@ -280,7 +289,8 @@ test('a token used from another session is 401, revoked for both, durably, and w
     const { port } = new URL(first.url)
     await first.stop('SIGKILL')
     second = await TestGate.start({ ...options, more: `listener: { port: ${port} }` })
-    assert.deepEqual([await status(own, second), await status(stolen, second)], [401, 401])
+    for (const token of [own, stolen])
+      assert.deepEqual(await verdict(token, second), [401, 'CG_IDENTITY_REVOKED'])
     assert.equal(await status(other, second), 200)
   } finally {
     await first.stop()

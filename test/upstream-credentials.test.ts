@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createPublicKey, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -65,13 +65,13 @@ const server = (id: string, credentials: string, more = ''): string => {
 before(async () => {
   writeFileSync(join(folder, 'bearer'), `${BEARER}\n`, { mode: 0o600 })
   writeFileSync(join(folder, 'client'), `${CLIENT_SECRET}\n`, { mode: 0o600 })
-  const { privateKey } = await loadSigningKey(join(folder, 'gate', 'state', 'keys', 'assertion.key'))
+  const { publicKey } = await loadSigningKey(join(folder, 'gate', 'state', 'keys', 'assertion.key'))
   issuer = await new TestTokenEndpoint({
     clientId: 'callgate',
     secret: CLIENT_SECRET,
     clientKey: keyPair().publicKey,
     gateIssuer: 'urn:callgate',
-    gateKey: createPublicKey(privateKey),
+    gateKey: publicKey,
     scopes: ['tools'],
     resources: [],
   }).start()

@@ -1,10 +1,10 @@
 // What the gate signs is taken by both samples, and whatever somebody changed in it by neither.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { before, test } from 'node:test'
 import { createLocalJWKSet, SignJWT, type JWK } from 'jose'
-import { signCaller, type GateIdentity } from '../../packages/gateway/src/adapters/credentials/index.ts'
+import { signCaller } from '../../packages/gateway/src/adapters/credentials/index.ts'
 import type { Principal } from '../../packages/gateway/src/call/call.ts'
 import { encodeRequest } from '../../packages/gateway/src/mcp/jsonrpc.ts'
 import { createCallerVerifier, memberOf } from './verify-caller.ts'
@@ -32,7 +32,21 @@ const ed = generateKeyPairSync('ed25519')
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const stranger = generateKeyPairSync('ed25519')
 const jwks = { keys: [jwk(ed.publicKey, 'ed'), jwk(p256.publicKey, 'p256')] }
-const gate: GateIdentity = { issuer: ISSUER, key: ed.privateKey, alg: 'EdDSA', kid: 'ed' }
+const gate = {
+  issuer: ISSUER,
+  signer: {
+    alg: 'EdDSA' as const,
+    kid: 'ed',
+    publicKey: ed.publicKey,
+    sign: (bytes: Uint8Array) => sign(null, bytes, ed.privateKey),
+  },
+}
+const byP256 = {
+  alg: 'ES256' as const,
+  kid: 'p256',
+  publicKey: p256.publicKey,
+  sign: (bytes: Uint8Array) => sign('sha256', bytes, { key: p256.privateKey, dsaEncoding: 'ieee-p1363' }),
+}
 
 function jwk(key: KeyObject, kid: string): JWK {
   return { ...key.export({ format: 'jwk' }), kid }
@@ -81,15 +95,7 @@ const CALLS: readonly (readonly [what: string, body: string, caller: object | un
   ['no arguments', await ping(signCaller(gate, SERVER, PRINCIPAL, 'ping', undefined)), ADA],
   [
     'ES256',
-    await ping(
-      signCaller(
-        { ...gate, key: p256.privateKey, alg: 'ES256', kid: 'p256' },
-        SERVER,
-        PRINCIPAL,
-        'ping',
-        undefined,
-      ),
-    ),
+    await ping(signCaller({ issuer: ISSUER, signer: byP256 }, SERVER, PRINCIPAL, 'ping', undefined)),
     ADA,
   ],
   ['by hand', await ping(forged({})), ADA],

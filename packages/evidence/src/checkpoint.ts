@@ -10,9 +10,14 @@ export interface Checkpoint {
   readonly root: Buffer
 }
 
+/** What is signed of a checkpoint. */
+export function checkpointText({ origin, size, root }: Checkpoint): string {
+  return `${origin}\n${size}\n${root.toString('base64')}\n`
+}
+
 /** Signed note of a checkpoint whose origin is the signer's name. */
 export function signCheckpoint(size: number, root: Buffer, signer: NoteSigner): string {
-  return signNote(`${signer.name}\n${size}\n${root.toString('base64')}\n`, signer)
+  return signNote(checkpointText({ origin: signer.name, size, root }), signer)
 }
 
 /** Verifies and reads a checkpoint. @throws NoteError when signature, form or origin is wrong */

@@ -1,6 +1,6 @@
 export { canonicalize } from './canonical.ts'
 export type { Json } from './canonical.ts'
-export { openCheckpoint, parseCheckpoint, signCheckpoint } from './checkpoint.ts'
+export { checkpointText, openCheckpoint, parseCheckpoint, signCheckpoint } from './checkpoint.ts'
 export type { Checkpoint } from './checkpoint.ts'
 export { CHECKPOINT, folderReader, readTile } from './log-reader.ts'
 export type { FoundTile, LogReader } from './log-reader.ts'
@@ -14,7 +14,15 @@ export {
   verifyInclusion,
 } from './merkle.ts'
 export type { NodeSource } from './merkle.ts'
-export { NoteError, openNote, parseNote, parseVerifierKey, signNote, verifierKeyText } from './note.ts'
+export {
+  NoteError,
+  noteOf,
+  openNote,
+  parseNote,
+  parseVerifierKey,
+  signNote,
+  verifierKeyText,
+} from './note.ts'
 export type { NoteSigner, VerifierKey } from './note.ts'
 export { MAX_SCALAR_PAYLOAD_BYTES, keyedBytesRoot, keyedHash, keyedRoot } from './payload.ts'
 export { FRAME_HEADER_BYTES, PENDING, damagedAt, encodeFrame, scanPending } from './pending.ts'

@@ -63,11 +63,18 @@ export function parseVerifierKey(text: string): VerifierKey {
 }
 
 /** Signs a text. @throws NoteError unless it ends with a newline and holds no control characters */
-export function signNote(text: string, signer: NoteSigner): string {
+export function signNote(text: string, { name, privateKey }: NoteSigner): string {
+  return noteOf(text, name, createPublicKey(privateKey), sign(null, Buffer.from(text), privateKey))
+}
+
+/**
+ * A note of a text and its signature, for keys that sign elsewhere.
+ * @throws NoteError unless the text ends with a newline and holds no control characters
+ */
+export function noteOf(text: string, name: string, publicKey: KeyObject, signature: Buffer): string {
   checkText(text)
-  const id = keyId(checkedName(signer.name), typedKey(createPublicKey(signer.privateKey)))
-  const signature = Buffer.concat([id, sign(null, Buffer.from(text), signer.privateKey)])
-  return `${text}\n\u2014 ${signer.name} ${signature.toString('base64')}\n`
+  const id = keyId(checkedName(name), typedKey(publicKey))
+  return `${text}\n\u2014 ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`
 }
 
 /**

@@ -1,21 +1,20 @@
-import { createPublicKey } from 'node:crypto'
 import { join } from 'node:path'
 import {
   CALLER_META_KEY,
   type CredentialConfig,
-  type GateIdentity,
   type ReadSecret,
   type SignInToken,
   createCredentials,
   signCaller,
 } from './adapters/credentials/index.ts'
 import { realDisk, replaceDurably } from './adapters/file/disk.ts'
-import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { createSecrets } from './adapters/secrets/index.ts'
 import type { UpstreamOptions } from './adapters/upstream/index.ts'
 import { type ConsentsDeps, type OpenConsents, openConsents } from './compose-consents.ts'
+import { openAssertionKey } from './compose-signers.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { parseReference } from './ports/secret-reference.ts'
+import type { Signer } from './ports/signer.ts'
 
 /** What the gate shows of itself and tells of its callers, as the upstream adapter takes it. */
 export interface OwnCredentials {
@@ -38,15 +37,15 @@ export async function openOwnCredentials(config: GatewayConfig, deps: ConsentsDe
     if (server.assertCaller) asserting.add(id)
   }
   const exchanging = Object.values(servers).some(({ type }) => type === 'token_exchange')
-  const gate =
-    asserting.size === 0 && !exchanging
-      ? undefined
-      : await openIdentity(config.state, config.listener.publicUrl ?? 'urn:callgate')
   const secrets = createSecrets({
     folder: config.folder,
     ttlS: config.secrets.ttlS,
     onProblem: (_label, problem) => say('secrets.problem', problem),
   })
+  const signer = asserting.size === 0 && !exchanging ? undefined : await openAssertionKey(config, secrets)
+  const issuer = config.listener.publicUrl ?? 'urn:callgate'
+  if (signer !== undefined) await publish(config.state, signer)
+  const gate = signer && { issuer, signer }
   const readSecret: ReadSecret = async (text, fresh) => {
     const reference = parseReference(text, { strict: false })
     if ('problem' in reference) throw new TypeError(reference.problem)
@@ -87,11 +86,9 @@ export async function openOwnCredentials(config: GatewayConfig, deps: ConsentsDe
   }
 }
 
-async function openIdentity(state: string, issuer: string): Promise<GateIdentity> {
-  const { privateKey, id: kid } = await loadSigningKey(join(state, 'keys', 'assertion.key'))
-  const { kty, crv, x } = createPublicKey(privateKey).export({ format: 'jwk' })
-  const set = { keys: [{ kty, crv, x, kid, alg: 'EdDSA', use: 'sig' }] }
+/** Writes the public key for issuers and servers. */
+async function publish(state: string, { publicKey, kid, alg }: Signer): Promise<void> {
+  const set = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }] }
   const path = join(state, 'keys', 'assertion.jwks.json')
   await replaceDurably(realDisk, path, Buffer.from(`${JSON.stringify(set)}\n`))
-  return { issuer, key: privateKey, alg: 'EdDSA', kid }
 }

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { EvidenceBusy } from './adapters/file/evidence-errors.ts'
 import { createEvidenceLog } from './adapters/file/evidence-log.ts'
-import type { SigningKey } from './adapters/file/signing-key.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import type { EvidenceLog } from './ports/evidence-log.ts'
+import type { Signer } from './ports/signer.ts'
 
 /**
  * Opens the log of this process: the first one that no other process writes (ARCHITECTURE.md section 4).
@@ -11,13 +11,13 @@ import type { EvidenceLog } from './ports/evidence-log.ts'
  * @throws EvidenceBusy when others write them all, EvidenceCorrupt, or the disk's error
  */
 export async function openLog(
-  { state, evidence }: GatewayConfig,
-  key: SigningKey,
+  { state, evidence: { checkpointMs, checkpointRecords } }: GatewayConfig,
+  key: Signer,
   most: number,
 ): Promise<{ readonly log: EvidenceLog; readonly node: number; readonly directory: string }> {
   for (let node = 0; ; node++) {
     const directory = join(state, 'evidence', String(node))
-    const log = createEvidenceLog({ directory, key, ...evidence })
+    const log = createEvidenceLog({ directory, key, checkpointMs, checkpointRecords })
     try {
       await log.start()
       return { log, node, directory }

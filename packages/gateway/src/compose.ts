@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { type Duplex, duplexPair } from 'node:stream'
 import { createApprovals } from './adapters/file/approvals.ts'
 import { openKeyRing } from './adapters/file/key-ring.ts'
-import { loadSigningKey } from './adapters/file/signing-key.ts'
 import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
 import { openReplayGuard } from './adapters/file/replay-guard.ts'
@@ -26,6 +25,7 @@ import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
+import { openEvidenceKey } from './compose-signers.ts'
 import { consentVerbs } from './control/consent-verbs.ts'
 import { enrolmentVerbs } from './control/enrolment-verbs.ts'
 import { endOfDay } from './config/check.ts'
@@ -111,8 +111,12 @@ async function compose(
 ): Promise<EnclosedGate> {
   const { state, listener } = config
   const now = Date.now
-  const evidenceKey = await loadSigningKey(join(state, 'keys', 'evidence.key'))
-  const { log, node, directory } = await openLog(config, evidenceKey, enclosed === undefined ? 1 : MAX_NODES)
+  const evidenceKey = await openEvidenceKey(config)
+  const { log, node, directory } = await openLog(
+    config,
+    evidenceKey.signer,
+    enclosed === undefined ? 1 : MAX_NODES,
+  )
   const record = (event: string, detail: JsonObject) =>
     log.append({
       v: 1,
@@ -134,6 +138,9 @@ async function compose(
     said.add(problem)
     note(event, { problem })
   }
+  evidenceKey.onChange((problem) =>
+    problem === undefined ? note('evidence.signing', {}) : note('evidence.unsigned', { problem }),
+  )
 
   const devIssuer = config.identity.issuers.some((issuer) => issuer.dev) ? openDevIssuer(state) : undefined
   const keys = createKeySource(
@@ -178,9 +185,12 @@ async function compose(
       certificates: config.identity.certificates,
       clients: config.identity.clients,
       purposes: config.identity.purposes,
-      onReplayed: ({ actor, tenant, token }, what) => {
-        if (what === 'token') listeners.endOf((principal) => principal.token.jtiHash === token.jtiHash)
-        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`)
+      onReplayed: ({ actor, tenant, token }, what) =>
+        sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`),
+      onRevoked: ({ token: { jtiHash } }) => {
+        const fits = ({ token }: Principal): boolean => token.jtiHash === jtiHash
+        listeners.endOf(fits)
+        inFlight.abortOf(fits, new Refusal('CG_IDENTITY_REVOKED', { internal: 'its token was revoked' }))
       },
       clockSkewS: config.identity.clockSkewS,
       maxTokenLifeS: config.identity.maxTokenLifeS,
@@ -452,6 +462,7 @@ async function compose(
       note('gate.stopped', {})
       notes.close()
       await log.close()
+      await evidenceKey.close()
       await replay.close()
       await labels.close()
       await keys.close()

@@ -56,6 +56,7 @@ const world: World = {
     (await import('./adapters/file/mac-keys.ts')).openMacKeys(join(state, 'keys', 'evidence-mac.key')),
   examine: {
     secret: async (config, text, algorithm) => (await examination()).examineSecret(config, text, algorithm),
+    signer: async (config, place) => (await examination()).examineSigner(config, place),
     keys: async (jwks) => (await examination()).examineKeys(jwks),
     server: async (id, server) => (await examination()).examineServer(id, server),
     resolver: async (servers) => (await examination()).examineResolver(servers),

@@ -1,10 +1,13 @@
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
+import { parseReference } from '../ports/secret-reference.ts'
+import type { OwnKeyPlace } from '../ports/signer.ts'
 import { type Check, type Found, type Patient, orFine } from './doctor-finding.ts'
 import { readRunFile } from './locate.ts'
 
 /** Looks that connect, or run a program that a secret comes from. */
 export const REMOTE_CHECKS: readonly Check[] = [
+  { group: 'keys', look: keys },
   { group: 'secrets', look: secrets },
   { group: 'issuers', look: issuers },
   { group: 'servers', look: servers },
@@ -26,6 +29,38 @@ function references(value: unknown, at: string, alg?: string): Placed[] {
   if (typeof value !== 'object' || value === null) return []
   const own = 'alg' in value && typeof value.alg === 'string' ? value.alg : undefined
   return Object.entries(value).flatMap(([key, inner]) => references(inner, `${at}.${key}`, own))
+}
+
+/** Where each key of the gate is kept, and whether it signs there. */
+async function keys({ world, config, state }: Patient): Promise<Found[]> {
+  const look = async (id: string, what: string, place: OwnKeyPlace): Promise<Found> => {
+    const { file, token, alg } = place
+    const reference = token === undefined ? undefined : parseReference(token, { strict: false })
+    const at = `\`${reference !== undefined && 'label' in reference ? reference.label : file}\``
+    if (token === undefined && !existsSync(file))
+      return { id, verdict: 'ok', text: `${what}: ${at}, not there yet; a gate that needs it makes it` }
+    const problem = await world.examine.signer(config, place)
+    if (problem === undefined)
+      return { id, verdict: 'ok', text: `${what}: ${at} signs by ${token === undefined ? 'EdDSA' : alg}` }
+    const fix =
+      token === undefined
+        ? 'restore the file from a backup, mode 600'
+        : 'see docs/keys-in-an-hsm.md; a gate without this key does not start'
+    return { id, verdict: 'wrong', text: `${what}: ${at} does not sign: ${problem}`, fix }
+  }
+  const inState = (name: string): string => join(state, 'keys', name)
+  return Promise.all([
+    look('keys.evidence', 'checkpoints of the log', {
+      file: inState('evidence.key'),
+      token: config.evidence.signingKey,
+      alg: 'EdDSA',
+    }),
+    look('keys.assertion', 'assertions of callers', {
+      file: inState('assertion.key'),
+      token: config.assertion.key,
+      alg: 'ES256',
+    }),
+  ])
 }
 
 async function secrets({ world, config }: Patient): Promise<Found[]> {

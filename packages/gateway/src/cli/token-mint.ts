@@ -1,8 +1,9 @@
-import { X509Certificate, hash } from 'node:crypto'
+import { X509Certificate, createPublicKey, hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { DETAIL_TYPE } from '../call/authorization.ts'
 import { CommandFailed, print, printJson } from './output.ts'
 import { configPath, readRunFile, requireConfig, stateFolder } from './locate.ts'
+import { thumbprintOf } from '../stages/identity/dpop.ts'
 import type { DevMint, World } from './world.ts'
 
 export interface TokenMintOptions {
@@ -15,6 +16,7 @@ export interface TokenMintOptions {
   readonly once?: boolean
   readonly sid?: string
   readonly jkt?: string
+  readonly dpopKey?: string
   readonly certificate?: string
   readonly details?: string
   readonly json?: boolean
@@ -50,22 +52,56 @@ export async function tokenMint(world: World, options: TokenMintOptions): Promis
   else print(minted.token)
 }
 
+type Confirmation = Parameters<DevMint['mint']>[0]['confirmation']
+
 /** What the token is bound to. @throws CommandFailed */
-function bound({ jkt, certificate }: TokenMintOptions): Pick<Parameters<DevMint['mint']>[0], 'confirmation'> {
-  if (jkt !== undefined && certificate !== undefined)
-    throw new CommandFailed('--jkt and --certificate bind a token to two things; give one', { exitCode: 2 })
+function bound({
+  jkt,
+  dpopKey,
+  certificate,
+}: TokenMintOptions): Pick<Parameters<DevMint['mint']>[0], 'confirmation'> {
+  const given: Confirmation[] = []
   if (jkt !== undefined) {
-    if (/^[A-Za-z0-9_-]{43}$/.test(jkt)) return { confirmation: { jkt } }
-    throw new CommandFailed('--jkt is no thumbprint (expected 43 letters of base64url, RFC 7638)', {
-      exitCode: 2,
-    })
+    if (!/^[A-Za-z0-9_-]{43}$/.test(jkt))
+      throw new CommandFailed('--jkt is no thumbprint (expected 43 letters of base64url, RFC 7638)', {
+        exitCode: 2,
+      })
+    given.push({ jkt })
   }
-  if (certificate === undefined) return {}
+  if (dpopKey !== undefined) given.push({ jkt: thumbprintOfFile(dpopKey) })
+  if (certificate !== undefined) given.push({ 'x5t#S256': certificateThumbprint(certificate) })
+  if (given.length > 1)
+    throw new CommandFailed(
+      '--jkt, --dpop-key and --certificate bind a token to one thing each, and it is bound to one; give one',
+      { exitCode: 2 },
+    )
+  const [confirmation] = given
+  return confirmation === undefined ? {} : { confirmation }
+}
+
+/** The thumbprint of the key that a host proves, of its private or its public half. */
+function thumbprintOfFile(file: string): string {
   try {
-    const { raw } = new X509Certificate(readFileSync(certificate))
-    return { confirmation: { 'x5t#S256': hash('sha256', raw, 'base64url') } }
+    const text = readFileSync(file, 'utf8')
+    const key = text.trimStart().startsWith('{')
+      ? createPublicKey({ key: JSON.parse(text), format: 'jwk' })
+      : createPublicKey(text)
+    const { kty = '', crv = '', x = '', y = '', n = '', e = '' } = key.export({ format: 'jwk' })
+    const thumbprint = thumbprintOf({ kty, crv, x, y, n, e })
+    if (thumbprint !== undefined) return thumbprint
+  } catch {
+    // No cause: JSON.parse quotes what it could not read, and that may be the private key.
+  }
+  throw new CommandFailed(`${file}: cannot be read as a key`, {
+    fix: 'name a file with the key that the host proves, PEM or JWK, private or public',
+  })
+}
+
+function certificateThumbprint(file: string): string {
+  try {
+    return hash('sha256', new X509Certificate(readFileSync(file)).raw, 'base64url')
   } catch (cause) {
-    throw new CommandFailed(`${certificate}: cannot be read as a certificate`, {
+    throw new CommandFailed(`${file}: cannot be read as a certificate`, {
       fix: 'name a PEM file with the client certificate first',
       cause,
     })
@@ -73,17 +109,30 @@ function bound({ jkt, certificate }: TokenMintOptions): Pick<Parameters<DevMint[
 }
 
 /** Authorization details as they are given: the gate judges them. @throws CommandFailed */
-function detailsOf(text: string): readonly object[] {
+function detailsOf(given: string): readonly object[] {
+  const text = given.startsWith('@') ? textOf(given.slice(1)) : given
   const fix = `give a JSON list such as [{"type":"${DETAIL_TYPE}","locations":["crm"],"actions":["tools/call:crm.read"]}]`
   let details: unknown
   try {
     details = JSON.parse(text)
-  } catch (cause) {
-    throw new CommandFailed('--details is not JSON', { fix, exitCode: 2, cause })
+  } catch {
+    // No cause: JSON.parse quotes what it could not read, and a file may be another one than was meant.
+    throw new CommandFailed('--details is not JSON', { fix, exitCode: 2 })
   }
   if (Array.isArray(details) && details.every((one) => typeof one === 'object' && one !== null))
     return details
   throw new CommandFailed('--details is no list of objects', { fix, exitCode: 2 })
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new CommandFailed(`${file}: cannot be read`, {
+      fix: 'name a file with a JSON list after the `@` of --details',
+      cause,
+    })
+  }
 }
 
 /** The audience of an endpoint: under the public URL when one is configured, else where the gate listens. */

@@ -5,6 +5,7 @@ import type { ConsentCallback } from '../ports/consents.ts'
 import type { ServerPins } from '../ports/pin-store.ts'
 import type { GateCredential } from '../ports/gate-credential.ts'
 import type { Resolver } from '../ports/resolver.ts'
+import type { OwnKeyPlace } from '../ports/signer.ts'
 import type { Certificates } from './certs.ts'
 import type { RemoteGates } from './connect-remote.ts'
 
@@ -101,6 +102,7 @@ export interface World {
       reference: string,
       algorithm: string | undefined,
     ) => Promise<string | undefined>
+    readonly signer: (config: GatewayConfig, place: OwnKeyPlace) => Promise<string | undefined>
     readonly keys: (
       jwks: string,
     ) => Promise<{ algorithms: readonly (readonly string[])[]; date: Date | undefined } | string>

@@ -9,6 +9,7 @@ import {
   ownCidr,
   path,
   text,
+  tokenKey,
   word,
   grant,
 } from './forms.ts'
@@ -310,9 +311,24 @@ export const declaration = z.strictObject({
         .max(1000)
         .default(1000)
         .describe('Records after which they are signed at once.'),
+      signingKey: tokenKey
+        .exactOptional()
+        .describe(
+          'Ed25519 key in a PKCS #11 token that signs the checkpoints of the log, and never leaves it. Default: `state/keys/evidence.key`. A log that was begun with one key is not gone on with by another.',
+        ),
     })
     .prefault({})
     .describe('How the log of record is signed.'),
+  assertion: z
+    .strictObject({
+      key: tokenKey
+        .exactOptional()
+        .describe(
+          'P-256 key in a PKCS #11 token that signs by ES256, and never leaves it. Default: `state/keys/assertion.key`, which signs by EdDSA. Each signature is a process, one at a time: servers with `assertCaller` have one for each call; see docs/keys-in-an-hsm.md.',
+        ),
+    })
+    .prefault({})
+    .describe('With which key the gate asserts to issuers for whom it asks (token exchange).'),
   secrets: z
     .strictObject({
       ttlS: z

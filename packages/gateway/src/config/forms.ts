@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { addressOf, isCidr, isLoopbackHost, isPrivateRange } from '../net/range.ts'
+import { isTokenKey } from '../ports/secret-reference.ts'
 
 // zod would otherwise probe for code generation, which this process forbids.
 z.config({ jitless: true })
@@ -19,6 +20,12 @@ export function word(form: string, pattern: RegExp): z.ZodString {
 
 /** A grant of a token. */
 export const grant = word('a grant without `*`', /^[\x21\x23-\x29\x2b-\x5b\x5d-\x7e]{1,256}$/)
+
+/** A key that never leaves its token. */
+export const tokenKey = text(
+  'a private key that signs in its token, such as `pkcs11:token=T;id=%01;type=private?...`; see docs/keys-in-an-hsm.md',
+  isTokenKey,
+)
 
 /** A path of this machine, relative to the folder of the file. */
 export const path = text('a path', (value) => value !== '' && !value.includes('\0'))

@@ -99,6 +99,7 @@ test('the least configuration is the strictest one', () => {
     dlp: { mode: 'enforce', arguments: {}, results: {} },
     egress: { mode: 'enforce', schemes: ['http', 'https'], ports: [], allow: [], deny: [], resolve: true },
     evidence: { checkpointMs: 1000, checkpointRecords: 1000 },
+    assertion: {},
     secrets: { ttlS: 300 },
     state: '/somewhere/state',
     folder,

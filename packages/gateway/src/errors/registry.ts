@@ -306,6 +306,13 @@ export const registry = {
     fix: 'if it was no attack, set `identity.replay: session` for hosts that use a token for a whole session',
     sees: both,
   },
+  CG_IDENTITY_REVOKED: {
+    status: 401,
+    rpc: -31124,
+    publicText: 'the access token is revoked; get a new one',
+    fix: 'two sessions used tokens of one id, so neither is believed: look for the event `identity.replayed` before it, and for who had the token',
+    sees: both,
+  },
   CG_IDENTITY_REPLAY_STORE: {
     status: 401,
     rpc: -31114,
@@ -604,7 +611,7 @@ export const registry = {
     status: 503,
     rpc: -31500,
     publicText: 'the gate cannot record calls at the moment and refuses them; try again later',
-    fix: 'free space under the state directory, or repair its disk; the gate recovers by itself',
+    fix: 'free space under the state directory, repair its disk, or have the token of `evidence.signingKey` sign (the event `evidence.unsigned` says why it does not); the gate recovers by itself',
     sees: both,
   },
 

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Pkcs11Reference, SecretReference } from './secret-reference.ts'
 
 /** Secrets that the configuration names but does not hold. Contract: single flight per reference; values are cached. */
@@ -13,6 +14,8 @@ export interface Secrets {
    * @throws SecretUnavailable when the token does not sign, or has no key of this name that can
    */
   sign(reference: Pkcs11Reference, algorithm: TokenAlgorithm, bytes: Uint8Array): Promise<Buffer>
+  /** The public half of such a key, as its token has it. @throws SecretUnavailable when it has none of this id */
+  publicKey(reference: Pkcs11Reference, algorithm: TokenAlgorithm): Promise<KeyObject>
 }
 
 /** Algorithms by which tokens sign. */

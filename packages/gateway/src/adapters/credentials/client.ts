@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { NotObtained } from './fault.ts'
 import { revealSecret } from './fixed.ts'
 import { isTokenKey } from '../../ports/secret-reference.ts'
-import { canSign, signJwt, unsignedJwt } from './jwt.ts'
+import { canSign, compact, signJwt, unsignedJwt } from './jwt.ts'
 import type { ClientAuthentication, PublicClient, ReadSecret, SignInToken } from './options.ts'
 
 /**
@@ -73,7 +73,7 @@ async function signedInToken(
 ): Promise<string> {
   const unsigned = unsignedJwt({ alg, kid }, 'JWT', claims)
   try {
-    return `${unsigned}.${(await signInToken(key, alg, Buffer.from(unsigned))).toString('base64url')}`
+    return compact(unsigned, await signInToken(key, alg, Buffer.from(unsigned)))
   } catch (cause) {
     throw new NotObtained('everyone', `key \`${key}\` of server \`${server}\` does not sign`, { cause })
   }

@@ -7,7 +7,7 @@ import { tokenSource, type TokenSourceNeeds } from './token-source.ts'
 export { CALLER_META_KEY, signCaller } from './assertion.ts'
 export { createConsentClient, type ConsentClientNeeds } from './consent-client.ts'
 export { ConsentRegistry } from './consents.ts'
-export type { CredentialConfig, GateIdentity, ReadSecret, SignInToken, Signer } from './options.ts'
+export type { CredentialConfig, GateIdentity, ReadSecret, SignInToken } from './options.ts'
 
 /** What credentials need of the gate. */
 export interface CredentialsOptions extends Omit<TokenSourceNeeds, 'now'> {

@@ -67,15 +67,15 @@ test('a caller assertion names the caller, the server, the tool and the hash of 
 })
 
 test('an assertion for one purpose is of another type than those for the others', async () => {
-  const all = [
+  const all = await Promise.all([
     signCaller(GATE, 'crm', principal(), 'update', undefined),
     signSubject(GATE, 'https://idp.example/token', principal()),
     signActor(GATE, 'https://idp.example/token', principal()),
-  ]
+  ])
   const types = await Promise.all(
     all.map(async (jwt) => (await jwtVerify(jwt, GATE_PUBLIC)).protectedHeader.typ),
   )
   assert.equal(new Set(types).size, 3)
-  const bare = await jwtVerify(signSubject(GATE, 'a', principal({ grants: [] })), GATE_PUBLIC)
+  const bare = await jwtVerify(await signSubject(GATE, 'a', principal({ grants: [] })), GATE_PUBLIC)
   assert.equal(bare.payload['scope'], undefined)
 })

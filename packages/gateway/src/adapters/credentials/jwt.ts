@@ -1,5 +1,5 @@
 import { constants, randomUUID, sign, type KeyObject } from 'node:crypto'
-import type { KeyAlgorithm, Signer } from './options.ts'
+import type { ClientKey, KeyAlgorithm } from './options.ts'
 
 /** Life of whatever the gate asserts, in seconds: it is used at once. */
 const LIFE_S = 60
@@ -24,17 +24,16 @@ const ALGORITHMS: Readonly<Record<KeyAlgorithm, Algorithm>> = {
 }
 
 /** Whether a private key can sign by an algorithm. */
-export function canSign({ key, alg }: Signer): boolean {
+export function canSign({ key, alg }: ClientKey): boolean {
   return key.type === 'private' && ALGORITHMS[alg].fits(key)
 }
 
 /**
- * Signs claims that hold for a minute and for one use. In one go by node:crypto: through WebCrypto, as jose does it, a signature takes
- * three times as long, and a caller assertion is made for each call.
+ * Signs claims that hold for a minute and for one use.
  * @param typ says what it is for, so that none is taken for another (RFC 8725 section 3.11)
  * @throws TypeError for a key that is not one for the algorithm
  */
-export function signJwt(signer: Signer, typ: string, claims: Readonly<Record<string, unknown>>): string {
+export function signJwt(signer: ClientKey, typ: string, claims: Readonly<Record<string, unknown>>): string {
   const { key, alg, kid } = signer
   if (!canSign(signer)) throw new TypeError(`the key is not one for \`${alg}\``)
   const { hash, padding } = ALGORITHMS[alg]
@@ -45,12 +44,17 @@ export function signJwt(signer: Signer, typ: string, claims: Readonly<Record<str
     ...(padding === undefined ? {} : { padding }),
     ...(padding === constants.RSA_PKCS1_PSS_PADDING ? { saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {}),
   })
+  return compact(signed, signature)
+}
+
+/** A token of its signed part and the signature of it (RFC 7515 section 7.1). */
+export function compact(signed: string, signature: Buffer): string {
   return `${signed}.${signature.toString('base64url')}`
 }
 
 /** The same without its signature, for keys that sign elsewhere. */
 export function unsignedJwt(
-  { alg, kid }: Pick<Signer, 'alg' | 'kid'>,
+  { alg, kid }: Pick<ClientKey, 'alg' | 'kid'>,
   typ: string,
   claims: Readonly<Record<string, unknown>>,
 ): string {

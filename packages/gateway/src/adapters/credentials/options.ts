@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { Signer } from '../../ports/signer.ts'
 
 /**
  * Reads a secret by its reference (`file:...`, `vault:...`). What it throws names the reference, never the value.
@@ -86,8 +87,8 @@ export interface PublicClient {
 export type CredentialConfig =
   BearerSecret | HeaderSecret | ClientCredentials | TokenExchange | AuthorizationCode
 
-/** A private key of the gate and how it signs. */
-export interface Signer {
+/** A private key at hand and how it signs. */
+export interface ClientKey {
   readonly key: KeyObject
   readonly alg: KeyAlgorithm
   /** Default: none in the header. */
@@ -95,9 +96,10 @@ export interface Signer {
 }
 
 /** The gate as issuer of its own assertions. */
-export interface GateIdentity extends Signer {
+export interface GateIdentity<S extends Signer = Signer> {
   /** `iss` of what it signs. */
   readonly issuer: string
+  readonly signer: S
 }
 
 /** Visible ASCII: neither a line break that starts another header, nor a space that servers cut differently. */

@@ -3,7 +3,7 @@ import type { Principal } from '../../call/call.ts'
 import { signActor, signSubject } from './assertion.ts'
 import { authenticate } from './client.ts'
 import { Door } from './door.ts'
-import { canSign } from './jwt.ts'
+import { NotObtained } from './fault.ts'
 import type { Source } from './kept.ts'
 import type { ClientCredentials, GateIdentity, ReadSecret, SignInToken, TokenExchange } from './options.ts'
 import { ACCESS_TOKEN, judgeTokenAnswer, JWT } from './token-answer.ts'
@@ -32,32 +32,44 @@ export function tokenSource(
 ): Source {
   const door = new Door(server, config.network ?? [])
   const endpointOf = findTokenEndpoint(server, config, door, now)
-  const signer = config.type === 'token_exchange' ? gate : undefined
-  if (config.type === 'token_exchange' && signer === undefined) {
+  const own = config.type === 'token_exchange' ? gate : undefined
+  if (config.type === 'token_exchange' && own === undefined) {
     throw new TypeError(
       `\`servers.${server}.credentials.type\` is \`token_exchange\`, and the gate has no key to sign for its callers`,
     )
   }
-  if (signer !== undefined && !canSign(signer)) {
-    throw new TypeError(`the gate's signing key is not one for \`${signer.alg}\``)
-  }
   return {
-    keyOf: (principal) => (signer === undefined || principal === undefined ? '' : keyOf(principal)),
+    keyOf: (principal) => (own === undefined || principal === undefined ? '' : keyOf(principal)),
     async obtain(principal, signal, fresh) {
       const { url, name, audience } = await endpointOf(signal)
       const form = new URLSearchParams()
-      const exchange = signer !== undefined && principal !== undefined
+      const exchange = own !== undefined && principal !== undefined
       form.set('grant_type', exchange ? EXCHANGE : 'client_credentials')
       for (const member of ['scope', 'resource', 'audience'] as const) {
         const value = config[member]
         if (value !== undefined) form.set(member, value)
       }
       if (exchange) {
-        form.set('subject_token', signSubject(signer, name, principal))
+        const asserts = await Promise.all([
+          signSubject(own, name, principal),
+          ...(config.type === 'token_exchange' && config.actorToken === true
+            ? [signActor(own, name, principal)]
+            : []),
+        ]).catch((cause: unknown) => {
+          throw new NotObtained(
+            'everyone',
+            `the gate's key does not sign for callers of server \`${server}\``,
+            {
+              cause,
+            },
+          )
+        })
+        const [subject = '', actor] = asserts
+        form.set('subject_token', subject)
         form.set('subject_token_type', JWT)
         form.set('requested_token_type', ACCESS_TOKEN)
-        if (config.type === 'token_exchange' && config.actorToken === true) {
-          form.set('actor_token', signActor(signer, name, principal))
+        if (actor !== undefined) {
+          form.set('actor_token', actor)
           form.set('actor_token_type', JWT)
         }
       }

@@ -5,9 +5,12 @@ import type { VerificationKey } from '../../ports/key-source.ts'
 import { ResolverUnavailable } from '../../ports/resolver.ts'
 import { parseReference } from '../../ports/secret-reference.ts'
 import type { TokenAlgorithm } from '../../ports/secrets.ts'
+import type { OwnKeyPlace } from '../../ports/signer.ts'
 import { createDnsResolver } from '../dns/resolver.ts'
+import { readSigningKey } from '../file/signing-key.ts'
 import { importJwks, MAX_JWKS_BYTES } from '../keys/jwk.ts'
 import { createSecrets } from '../secrets/index.ts'
+import { openTokenSigner } from '../secrets/token-signer.ts'
 import { guardedLookup, mayConnect } from '../upstream/guarded-lookup.ts'
 import { judgeHost, stripHost } from '../../net/address.ts'
 
@@ -33,6 +36,29 @@ export async function examineSecret(
     if (reference.kind === 'pkcs11' && reference.type === 'private')
       await secrets.sign(reference, tokenAlgorithm(algorithm), Buffer.from('callgate doctor'))
     else await secrets.read(reference)
+    return undefined
+  } catch (error) {
+    return messageOf(error)
+  } finally {
+    await secrets.close()
+  }
+}
+
+/** Has a key of the gate sign, as its start does, and makes none. @returns what is wrong */
+export async function examineSigner(
+  { folder }: { readonly folder: string },
+  { file, token, alg }: OwnKeyPlace,
+): Promise<string | undefined> {
+  const secrets = createSecrets({ folder, ttlS: 0 })
+  try {
+    if (token === undefined) {
+      await readSigningKey(file)
+      return undefined
+    }
+    const reference = parseReference(token, { strict: false })
+    if ('problem' in reference) return reference.problem
+    if (reference.kind !== 'pkcs11') return 'is no key in a token'
+    await openTokenSigner(secrets, reference, alg)
     return undefined
   } catch (error) {
     return messageOf(error)

@@ -8,10 +8,11 @@ import { parseNoteText, testRecord } from './evidence-testing.ts'
 import { createEvidenceLog } from './evidence-log.ts'
 import type { EvidenceLog } from '../../ports/evidence-log.ts'
 import { SimulatedDisk, seededRandom } from './simulated-disk.ts'
+import { localSigner } from './signing-key.ts'
 import { verifies } from '../../testing/verifies.ts'
 
 const DIRECTORY = '/state/evidence/0'
-const key = { privateKey: generateKeyPairSync('ed25519').privateKey, id: 'testtest' }
+const key = { ...localSigner(generateKeyPairSync('ed25519').privateKey), kid: 'testtest' }
 const SEED = Number(process.env['CALLGATE_SEED'] ?? 20_261_122)
 const POINTS = Number(process.env['CALLGATE_CRASH_POINTS'] ?? 1000)
 

@@ -15,6 +15,7 @@ import {
 import type { LogReader, Verification } from '@callgate/evidence'
 import { createEvidenceLog } from './evidence-log.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
+import { localSigner } from './signing-key.ts'
 import { verifies } from '../../testing/verifies.ts'
 
 const { privateKey } = generateKeyPairSync('ed25519')
@@ -30,7 +31,7 @@ before(async () => {
   const owner = { release: () => Promise.resolve() }
   const log = createEvidenceLog({
     directory: DIRECTORY,
-    key: { privateKey, id: 'test' },
+    key: { ...localSigner(privateKey), kid: 'test' },
     origin,
     disk,
     own: () => Promise.resolve(owner),

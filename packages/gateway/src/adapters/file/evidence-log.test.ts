@@ -15,14 +15,14 @@ import type { EvidenceLog } from '../../ports/evidence-log.ts'
 import { realDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { EvidenceBusy, EvidenceCorrupt, EvidenceUnavailable } from './evidence-errors.ts'
-import { loadSigningKey } from './signing-key.ts'
+import { loadSigningKey, localSigner } from './signing-key.ts'
 import { createEvidenceLog } from './evidence-log.ts'
 import type { EvidenceLogOptions } from './evidence-log.ts'
 import { testIntent, testRecord } from './evidence-testing.ts'
 import { SimulatedDisk, systemError } from './simulated-disk.ts'
 import type { Fault } from './simulated-disk.ts'
 
-const key = { privateKey: generateKeyPairSync('ed25519').privateKey, id: 'testtest' }
+const key = { ...localSigner(generateKeyPairSync('ed25519').privateKey), kid: 'testtest' }
 
 async function temporary(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'callgate-evidence-'))
@@ -165,7 +165,7 @@ test('a second process is refused by name of the first; after its end it may sta
 test('the key is made once with mode 0600, read again, and refused when others may read it', async (t) => {
   const path = join(await temporary(t), 'keys', 'evidence.key')
   const [made, again] = await Promise.all([loadSigningKey(path), loadSigningKey(path)])
-  assert.equal(made.id, again.id)
+  assert.equal(made.kid, again.kid)
   assert.equal((await stat(path)).mode & 0o777, 0o600)
   assert.deepEqual(await readdir(join(path, '..')), ['evidence.key'])
   await chmod(path, 0o640)
@@ -357,7 +357,7 @@ test('a start refuses a changed tile, a foreign key, a missing journal and a cut
   await refused('pending', undefined, /`.*pending` is missing beside a checkpoint of 5 records/)
   await refused('checkpoint', undefined, /`.*checkpoint` is missing beside tiles/)
   await refused('checkpoint', Buffer.from('nonsense\n'), /no blank line/)
-  const foreign = { privateKey: generateKeyPairSync('ed25519').privateKey, id: 'testtest' }
+  const foreign = { ...localSigner(generateKeyPairSync('ed25519').privateKey), kid: 'testtest' }
   await assert.rejects(restart(foreign), /no signature of .* restore its key or the checkpoint/)
   await restart()
 })

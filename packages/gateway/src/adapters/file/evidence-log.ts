@@ -1,23 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import { basename } from 'node:path'
 import { encodeRecord, leafHash } from '@callgate/evidence'
-import type { EvidenceRecord, NoteSigner } from '@callgate/evidence'
+import type { EvidenceRecord } from '@callgate/evidence'
 import type { EvidenceHealth, EvidenceLog } from '../../ports/evidence-log.ts'
+import type { Signer } from '../../ports/signer.ts'
 import { realDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { EvidenceUnavailable, systemCode } from './evidence-errors.ts'
-import type { SigningKey } from './signing-key.ts'
 import { ownDirectory } from './evidence-owner.ts'
 import type { Owner } from './evidence-owner.ts'
 import { EvidenceReserve } from './evidence-reserve.ts'
 import { EvidenceStore } from './evidence-store.ts'
 import type { NewLeaf } from './evidence-store.ts'
+import type { LogSigner } from './evidence-tree.ts'
 
 /** What a log needs. Times in milliseconds. */
 export interface EvidenceLogOptions {
   /** The log's own directory, such as `state/evidence/0`. Created when absent. */
   readonly directory: string
-  readonly key: SigningKey
+  readonly key: Signer
   /** Name of log and key in checkpoints. Default `callgate/<key id>/evidence/<last part of the directory>`. */
   readonly origin?: string
   /** Longest time that a durable record stays unsigned. Default 1,000. */
@@ -69,7 +70,7 @@ interface Encoded extends NewLeaf {
 class FileEvidenceLog implements EvidenceLog {
   readonly #options: EvidenceLogOptions
   readonly #disk: Disk
-  readonly #signer: NoteSigner
+  readonly #signer: LogSigner
   readonly #reserve: EvidenceReserve
   readonly #timers = new Set<NodeJS.Timeout>()
   #owner: Owner | undefined
@@ -91,8 +92,8 @@ class FileEvidenceLog implements EvidenceLog {
   constructor(options: EvidenceLogOptions) {
     this.#options = options
     this.#disk = options.disk ?? realDisk
-    const name = options.origin ?? `callgate/${options.key.id}/evidence/${basename(options.directory)}`
-    this.#signer = { name, privateKey: options.key.privateKey }
+    const name = options.origin ?? `callgate/${options.key.kid}/evidence/${basename(options.directory)}`
+    this.#signer = { name, key: options.key }
     this.#reserve = new EvidenceReserve(this.#disk, options.directory, options.reserveBytes)
   }
 

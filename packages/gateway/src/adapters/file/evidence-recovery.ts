@@ -1,12 +1,11 @@
-import { createPublicKey } from 'node:crypto'
 import { join } from 'node:path'
 import { CHECKPOINT, PENDING, damagedAt, scanPending, verifierKeyText } from '@callgate/evidence'
-import type { NoteSigner, PendingLeaf } from '@callgate/evidence'
+import type { PendingLeaf } from '@callgate/evidence'
 import type { Disk } from './disk.ts'
 import { EvidenceCorrupt } from './evidence-errors.ts'
 import { Journal } from './evidence-journal.ts'
 import { loadTree, signEmpty } from './evidence-tree.ts'
-import type { SignedTree } from './evidence-tree.ts'
+import type { LogSigner, SignedTree } from './evidence-tree.ts'
 
 /** What a log is after a start: all that was ever acknowledged, and nothing torn. */
 export interface Recovered {
@@ -22,14 +21,10 @@ export interface Recovered {
  * Brings a log back after any crash: last checkpoint, its right edge, then the journal beyond it.
  * @throws EvidenceCorrupt when something that was durable is damaged, missing or changed
  */
-export async function recover(disk: Disk, directory: string, signer: NoteSigner): Promise<Recovered> {
+export async function recover(disk: Disk, directory: string, signer: LogSigner): Promise<Recovered> {
   const path = join(directory, PENDING)
   const bytes = await disk.read(path)
-  const found = await loadTree(
-    disk,
-    directory,
-    verifierKeyText(signer.name, createPublicKey(signer.privateKey)),
-  )
+  const found = await loadTree(disk, directory, verifierKeyText(signer.name, signer.key.publicKey))
   if (found === undefined) return create(disk, directory, signer, bytes)
   const tree = found
   // The journal is made before the first checkpoint and replaced by rename: it is never away for a moment.
@@ -66,7 +61,7 @@ export async function recover(disk: Disk, directory: string, signer: NoteSigner)
 async function create(
   disk: Disk,
   directory: string,
-  signer: NoteSigner,
+  signer: LogSigner,
   bytes: Buffer | undefined,
 ): Promise<Recovered> {
   const tiles = await disk.list(join(directory, 'tile'))

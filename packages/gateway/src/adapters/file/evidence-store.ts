@@ -1,13 +1,12 @@
-import { createPublicKey } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { verifierKeyText } from '@callgate/evidence'
-import type { NoteSigner, PendingLeaf } from '@callgate/evidence'
+import type { PendingLeaf } from '@callgate/evidence'
 import { makeDirectories, replaceDurably } from './disk.ts'
 import type { Disk } from './disk.ts'
 import type { Journal } from './evidence-journal.ts'
 import { recover } from './evidence-recovery.ts'
 import { signLeaves } from './evidence-tree.ts'
-import type { SignedTree } from './evidence-tree.ts'
+import type { LogSigner, SignedTree } from './evidence-tree.ts'
 
 const MAX_SIGNED_AT_ONCE = 1024
 /** Journal size from which a new one is begun, in bytes. */
@@ -26,7 +25,7 @@ export interface NewLeaf {
 export class EvidenceStore {
   readonly #disk: Disk
   readonly #directory: string
-  readonly #signer: NoteSigner
+  readonly #signer: LogSigner
   readonly #journal: Journal
   readonly #folders: Set<string>
   #tree: SignedTree
@@ -37,7 +36,7 @@ export class EvidenceStore {
   readonly tornBytes: number
 
   private constructor(
-    place: { readonly disk: Disk; readonly directory: string; readonly signer: NoteSigner },
+    place: { readonly disk: Disk; readonly directory: string; readonly signer: LogSigner },
     folders: Set<string>,
     found: Awaited<ReturnType<typeof recover>>,
   ) {
@@ -53,12 +52,12 @@ export class EvidenceStore {
   }
 
   /** Opens or creates a log. @throws EvidenceCorrupt, or the disk's error */
-  static async open(disk: Disk, directory: string, signer: NoteSigner): Promise<EvidenceStore> {
+  static async open(disk: Disk, directory: string, signer: LogSigner): Promise<EvidenceStore> {
     // `state/` and what is above it is the operator's.
     const folders = new Set([dirname(dirname(dirname(directory)))])
     await makeDirectories(disk, directory, folders)
     const found = await recover(disk, directory, signer)
-    const verifierKey = verifierKeyText(signer.name, createPublicKey(signer.privateKey))
+    const verifierKey = verifierKeyText(signer.name, signer.key.publicKey)
     await replaceDurably(disk, join(directory, 'vkey'), Buffer.from(`${verifierKey}\n`))
     return new EvidenceStore({ disk, directory, signer }, folders, found)
   }

@@ -4,6 +4,7 @@ import {
   NoteError,
   TILE_WIDTH,
   TreeEdge,
+  checkpointText,
   decodeEntries,
   decodeTile,
   edgeTiles,
@@ -11,15 +12,22 @@ import {
   encodeTile,
   entriesPath,
   leafHash,
+  noteOf,
   openCheckpoint,
   parseVerifierKey,
-  signCheckpoint,
   tilePath,
 } from '@callgate/evidence'
-import type { FilledTile, NoteSigner, PendingLeaf } from '@callgate/evidence'
+import type { FilledTile, PendingLeaf } from '@callgate/evidence'
+import type { Signer } from '../../ports/signer.ts'
 import { makeDirectories, replaceDurably, writeDurably } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { EvidenceCorrupt, systemCode } from './evidence-errors.ts'
+
+/** Who signs checkpoints, under which name. */
+export interface LogSigner {
+  readonly name: string
+  readonly key: Signer
+}
 
 /** The signed part of the log, as far as it takes to go on: its right edge and the leaves of its unfinished bundle. */
 export interface SignedTree {
@@ -106,10 +114,15 @@ async function loadBundle(
   return leaves
 }
 
+async function signCheckpoint(edge: TreeEdge, { name, key }: LogSigner): Promise<Buffer> {
+  const text = checkpointText({ origin: name, size: edge.size, root: edge.root() })
+  return Buffer.from(noteOf(text, name, key.publicKey, await key.sign(Buffer.from(text))))
+}
+
 /** Signs the tree without leaves, so that a log without a checkpoint is one that lost it. */
-export async function signEmpty(disk: Disk, directory: string, signer: NoteSigner): Promise<SignedTree> {
+export async function signEmpty(disk: Disk, directory: string, signer: LogSigner): Promise<SignedTree> {
   const edge = TreeEdge.empty()
-  await replaceDurably(disk, join(directory, CHECKPOINT), Buffer.from(signCheckpoint(0, edge.root(), signer)))
+  await replaceDurably(disk, join(directory, CHECKPOINT), await signCheckpoint(edge, signer))
   return { edge, bundle: [] }
 }
 
@@ -123,7 +136,7 @@ export async function signEmpty(disk: Disk, directory: string, signer: NoteSigne
 export async function signLeaves(
   disk: Disk,
   directory: string,
-  signer: NoteSigner,
+  signer: LogSigner,
   tree: SignedTree,
   leaves: readonly PendingLeaf[],
   durable: Set<string>,
@@ -137,8 +150,7 @@ export async function signLeaves(
     paths.map((path) => writeDurably(disk, join(directory, path), next.files.get(path) ?? Buffer.alloc(0))),
   )
   await allDone(folders.map((folder) => disk.syncDirectory(folder)))
-  const note = signCheckpoint(next.edge.size, next.edge.root(), signer)
-  await replaceDurably(disk, join(directory, CHECKPOINT), Buffer.from(note))
+  await replaceDurably(disk, join(directory, CHECKPOINT), await signCheckpoint(next.edge, signer))
   for (const path of paths) await removeNarrower(disk, join(directory, path))
   return { edge: next.edge, bundle: next.bundle }
 }

@@ -145,6 +145,24 @@ test('a full guard refuses a new claim, still knows the old ones, and takes new 
   assert.equal(await guard.claim('jti-3', END, 'a'), 'first')
 })
 
+test('a full guard revokes what it holds, once or a thousand times, and what it does not hold it refuses to', async (t) => {
+  const path = await place(t)
+  const disk = new FaultyDisk()
+  const options = { disk, maxEntries: 3, maxDead: 10 }
+  const guard = await open(t, path, options)
+  for (let i = 0; i < 3; i++) await guard.claim(`jti-${i}`, END, 'a')
+  await assert.rejects(guard.revoke('jti-3', END), /holds 3 claims and no more/)
+  for (let round = 0; round < 20; round++)
+    await Promise.all(Array.from({ length: 50 }, () => guard.revoke('jti-0', END)))
+  assert.equal(guard.size, 3)
+  assert.ok((await readFile(path, 'utf8')).split('\n').length <= 3 + 10 + 2 * 50, 'the journal is bounded')
+  const again = await open(t, path, options)
+  assert.deepEqual(
+    [await again.claim('jti-0', END, 'a'), await again.claim('jti-1', END, 'a')],
+    ['revoked', 'same'],
+  )
+})
+
 test('ids that would break a line of the journal, broken ends and a closed guard are refused', async (t) => {
   const guard = await open(t, await place(t))
   for (const [jti, exp, binding] of [

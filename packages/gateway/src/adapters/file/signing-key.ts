@@ -1,24 +1,18 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomUUID } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomUUID, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { LocalSigner } from '../../ports/signer.ts'
 import { systemCode } from './evidence-errors.ts'
-
-/** A key that the gate signs with: the checkpoints of its log, or what it asserts to issuers. */
-export interface SigningKey {
-  readonly privateKey: KeyObject
-  /** First 8 hex digits of SHA-256 over the raw public key. */
-  readonly id: string
-}
 
 /**
  * Reads a signing key (`state/keys/*.key`, PKCS #8 PEM), or makes it at the first start: Ed25519, mode 0600.
  * Two processes that start together end with the same key.
  * @throws Error when others may read the file, or when it holds no Ed25519 key
  */
-export async function loadSigningKey(path: string): Promise<SigningKey> {
+export async function loadSigningKey(path: string): Promise<LocalSigner> {
   try {
-    return await readKey(path)
+    return await readSigningKey(path)
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error
   }
@@ -46,10 +40,11 @@ export async function loadSigningKey(path: string): Promise<SigningKey> {
   } finally {
     await directory.close()
   }
-  return readKey(path)
+  return readSigningKey(path)
 }
 
-async function readKey(path: string): Promise<SigningKey> {
+/** Reads a signing key that is there. @throws Error as loadSigningKey, and the system's when there is none */
+export async function readSigningKey(path: string): Promise<LocalSigner> {
   const pem = await readFile(path)
   const { mode } = await stat(path)
   if ((mode & 0o077) !== 0) {
@@ -63,9 +58,16 @@ async function readKey(path: string): Promise<SigningKey> {
   } catch (cause) {
     throw new Error(`signing key \`${path}\` is not a PEM private key; restore it from a backup`, { cause })
   }
-  const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
-  if (privateKey.asymmetricKeyType !== 'ed25519' || x === undefined) {
+  if (privateKey.asymmetricKeyType !== 'ed25519') {
     throw new Error(`signing key \`${path}\` is \`${privateKey.asymmetricKeyType}\` (expected ed25519)`)
   }
-  return { privateKey, id: hash('sha256', Buffer.from(x, 'base64url'), 'hex').slice(0, 8) }
+  return localSigner(privateKey)
+}
+
+/** An Ed25519 key in memory as a signer. */
+export function localSigner(privateKey: KeyObject): LocalSigner {
+  const publicKey = createPublicKey(privateKey)
+  const { x = '' } = publicKey.export({ format: 'jwk' })
+  const kid = hash('sha256', Buffer.from(x, 'base64url'), 'hex').slice(0, 8)
+  return { alg: 'EdDSA', publicKey, kid, sign: (bytes) => sign(null, bytes, privateKey) }
 }

@@ -71,6 +71,10 @@ export function createSecrets(options: SecretsOptions): RunningSecrets {
       if (closing.signal.aborted) throw new SecretUnavailable('refused', 'secrets are closed, the gate ends')
       return pkcs11.sign(reference, world, algorithm, bytes)
     },
+    async publicKey(reference, algorithm) {
+      if (closing.signal.aborted) throw new SecretUnavailable('refused', 'secrets are closed, the gate ends')
+      return pkcs11.publicKey(reference, world, algorithm)
+    },
     async close() {
       closing.abort()
       cache.clear()

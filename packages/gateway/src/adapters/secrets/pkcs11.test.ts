@@ -71,6 +71,14 @@ test(
       assert.ok(found.kind === 'pkcs11')
       const signature = await secrets.sign(found, algorithm, BYTES)
       assert.ok(verify(digest, BYTES, { key: publicKey, ...options }, signature), algorithm)
+      const long = Buffer.alloc(5_000, 'long')
+      if (algorithm === 'EdDSA')
+        await assert.rejects(secrets.sign(found, algorithm, long), /at most 1024 bytes/)
+      else
+        assert.ok(
+          verify(digest, long, { key: publicKey, ...options }, await secrets.sign(found, algorithm, long)),
+          `${algorithm}, long`,
+        )
       assert.ok(!verify(digest, Buffer.from('another'), { key: publicKey, ...options }, signature), algorithm)
     }
   },

@@ -15,6 +15,7 @@ import {
   type ConnectionCredentials,
   type Connection,
   type Handshake,
+  untilAborted,
 } from './connection.ts'
 import { HttpEndpoint } from './endpoint.ts'
 import { connectHttp } from './http.ts'
@@ -100,7 +101,8 @@ class Servers implements Upstream {
   }
 
   async request(asked: UpstreamRequest, signal: AbortSignal): Promise<Answer> {
-    const request = this.#asserting(asked)
+    const asserting = this.#asserting(asked, signal)
+    const request = asserting instanceof Promise ? await asserting : asserting
     const address = this.#address(request, request.host?.capabilities)
     for (let again = false; ; again = true) {
       const slot = this.#slots.enter(address)
@@ -233,7 +235,7 @@ class Servers implements Upstream {
   }
 
   /** What is sent is what is asserted: nothing changes tool or arguments behind this. */
-  #asserting(request: UpstreamRequest): UpstreamRequest {
+  #asserting(request: UpstreamRequest, signal: AbortSignal): UpstreamRequest | Promise<UpstreamRequest> {
     const { server, principal, method, head, argsBytes } = request
     const tool = method === 'tools/call' ? stringMember(head, 'name') : undefined
     if (this.#options.assertCaller === undefined || principal === undefined || tool === undefined)
@@ -241,7 +243,13 @@ class Servers implements Upstream {
     const asserted = this.#options.assertCaller({ server, principal, tool, argsBytes })
     if (asserted === undefined) return request
     const [name, value] = asserted
-    return { ...request, meta: { ...request.meta, [name]: value } }
+    const told = (text: string): UpstreamRequest => ({ ...request, meta: { ...request.meta, [name]: text } })
+    if (typeof value === 'string') return told(value)
+    const signed = value.then(told, (cause: unknown) => {
+      const what = `the gate's key does not sign for callers of server \`${server}\``
+      throw new CredentialsMissing('unavailable', what, { cause })
+    })
+    return untilAborted(signed, signal, server)
   }
 
   #credentials(server: string, principal: Principal | undefined): ConnectionCredentials {

@@ -133,9 +133,11 @@ export interface UpstreamOptions {
   readonly credentials?: Omit<Credentials, 'close'>
   /**
    * Asserts to a server who makes a call, for its `_meta`: name and value of the member, undefined for a server that is told nothing.
-   * Default nothing.
+   * A promise when the key that signs is not in memory; a call without its assertion is not made. Default nothing.
    */
-  readonly assertCaller?: (call: AssertedCall) => readonly [name: string, value: string] | undefined
+  readonly assertCaller?: (
+    call: AssertedCall,
+  ) => readonly [name: string, value: string | Promise<string>] | undefined
   /** Milliseconds that only grow. Default `performance.now`. */
   readonly clock?: () => number
   /** Version in `clientInfo`. Default: that of this package. */

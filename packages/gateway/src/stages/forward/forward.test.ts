@@ -117,8 +117,9 @@ test('every fault has its code, by what may have happened', async () => {
   }
 })
 
-test('a deadline and a gate that stops say of a write that its fate is unknown', async () => {
-  for (const code of ['CG_CALL_DEADLINE', 'CG_WIRE_DRAINING'] as const) {
+test('a deadline, a gate that stops and a right that ends say of a write that its fate is unknown', async () => {
+  const ended = ['CG_WIRE_DRAINING', 'CG_IDENTITY_REVOKED', 'CG_IDENTITY_ENROLMENT_ENDED'] as const
+  for (const code of ['CG_CALL_DEADLINE', ...ended] as const) {
     assert.equal(
       await codeOf(recorded({ class: 'write' }), 'cancelled', new Refusal(code)),
       'CG_UPSTREAM_UNKNOWN_FATE',
@@ -128,10 +129,8 @@ test('a deadline and a gate that stops say of a write that its fate is unknown',
     await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_CALL_DEADLINE')),
     'CG_UPSTREAM_TIMEOUT',
   )
-  assert.equal(
-    await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal('CG_WIRE_DRAINING')),
-    'CG_WIRE_DRAINING',
-  )
+  for (const code of ended)
+    assert.equal(await codeOf(recorded({ class: 'read' }), 'cancelled', new Refusal(code)), code)
 })
 
 test('what is no fault of a server goes on to the runner, which fails closed', async () => {

@@ -223,10 +223,11 @@ const AFTER_THE_FACT: ReadonlySet<UpstreamFault> = new Set<UpstreamFault>([
   'timeout',
 ])
 
-/** Why the gate itself ends calls that their host still waits for: it stops, or their key counts no longer. */
+/** Why the gate itself ends calls that their host still waits for: it stops, or their key or token counts no longer. */
 const ENDED_BY_GATE: ReadonlySet<ReasonCode | undefined> = new Set<ReasonCode | undefined>([
   'CG_WIRE_DRAINING',
   'CG_IDENTITY_ENROLMENT_ENDED',
+  'CG_IDENTITY_REVOKED',
 ])
 
 function consentText(server: string): string {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { createHmac, generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { openReplayGuard } from '../../adapters/file/replay-guard.ts'
 import { createSessions } from '../../adapters/memory/sessions.ts'
 import type { Caller, ReceivedCall } from '../../call/call.ts'
 import type { KeySource, VerificationKey } from '../../ports/key-source.ts'
@@ -326,12 +330,37 @@ test('a token used by two sessions is revoked for both, at once and also where i
       'CG_IDENTITY_REPLAYED',
       /in another session.+is revoked/,
     )
-    await refuses(ask(text), 'CG_IDENTITY_REPLAYED', /was revoked when two sessions/)
+    await refuses(ask(text), 'CG_IDENTITY_REVOKED', /was revoked when two sessions/)
     await ask(other)
     const asked = replay.asked
-    await refuses(ask(text), 'CG_IDENTITY_REPLAYED', /was revoked when two sessions/)
+    await refuses(ask(text), 'CG_IDENTITY_REVOKED', /was revoked when two sessions/)
     assert.equal(replay.asked, asked + 1)
   }
+})
+
+test('what is opened at the moment of a revocation ends too; a token that opens one call ends nothing', async (t) => {
+  verifies('play2.jti-replay')
+  const folder = mkdtempSync(join(tmpdir(), 'callgate-revoked-'))
+  const replay = await openReplayGuard(join(folder, 'replay.journal'), { now: () => NOW_S * 1_000 })
+  t.after(async () => {
+    await replay.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const seen: string[] = []
+  const options = { onRevoked: () => void seen.push('ended') }
+  const { ask } = bench({ replay: 'session', ...options }, { replay })
+  const own = ask(token({ jti: 'shared', sid: 'a' })).then(() => seen.push('entered'))
+  const stolen = refuses(ask(token({ jti: 'shared', sid: 'b' })), 'CG_IDENTITY_REPLAYED', /is revoked/)
+  await Promise.all([own, stolen])
+  // Of the two who come in one write the first enters after the second was found out.
+  assert.ok(seen.includes('entered'))
+  assert.equal(seen.at(-1), 'ended')
+  seen.length = 0
+  const single = bench({ replay: 'once', ...options }, { replay })
+  const once = token({ jti: 'once' })
+  await single.ask(once)
+  await refuses(single.ask(once), 'CG_IDENTITY_REPLAYED', /one call only/)
+  assert.deepEqual(seen, [])
 })
 
 test('a revocation that the store cannot take down refuses, and the token is refused from then on', async () => {
@@ -342,7 +371,7 @@ test('a revocation that the store cannot take down refuses, and the token is ref
   replay.full = true
   await refuses(ask(token({ jti: 'shared', sid: 'b' })), 'CG_IDENTITY_REPLAY_STORE', /did not answer/)
   replay.full = false
-  await refuses(ask(text), 'CG_IDENTITY_REPLAYED', /revoked/)
+  await refuses(ask(text), 'CG_IDENTITY_REVOKED', /revoked/)
 })
 
 test('a token with once: true opens one call in session mode, one with once: false many', async () => {
@@ -581,7 +610,11 @@ test('no refusal says anything of the text of a token', async () => {
 
 test('options out of bounds are a TypeError', () => {
   const { keys, replay } = bench()
-  const deps = { keys, replay, sessions: { enter: () => ({ id: 's', calls: 1, labels: [], key: 'session' }) } }
+  const deps = {
+    keys,
+    replay,
+    sessions: { enter: () => ({ id: 's', calls: 1, labels: [], key: 'session' }) },
+  }
   const issuers = [{ issuer: ISSUER }]
   for (const over of [
     { clockSkewS: 61 },

@@ -81,11 +81,13 @@ export interface IdentityOptions extends Registered {
   readonly messageSignatures?: 'off' | 'required'
   /** Who client certificates are that come without a token; default none: a token is needed. */
   readonly certificates?: readonly CertificateRule[]
-  /**
-   * Told of a token or proof that was used before, by its hash in records. A token that was bound to one session is worth nothing from
-   * then on, so whatever it keeps open ends.
-   */
+  /** Told of a token or proof that was used before, by its hash in records. */
   readonly onReplayed?: (principal: Principal, what: 'token' | 'proof') => void
+  /**
+   * Told of a token that is revoked: what it keeps open ends. At once, and again when the revocation is durable (or failed to be), for
+   * what was being opened meanwhile.
+   */
+  readonly onRevoked?: (principal: Principal) => void
   /** Seconds, 0 to 60. Default 30. */
   readonly clockSkewS?: number
   /** Seconds, 1 to 600. Default 600. */
@@ -371,14 +373,14 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
       return
     }
     if (outcome === 'revoked') {
-      throw new Refusal('CG_IDENTITY_REPLAYED', {
+      throw new Refusal('CG_IDENTITY_REVOKED', {
         internal: `token ${jtiHash} was revoked when two sessions had used it`,
       })
     }
     options.onReplayed?.(principal, 'token')
     // A token that opened its one call has nothing left to take. Of two sessions with one id nobody knows which is the thief's. A
     // proof revokes nothing: who can overhear one could then end the session that it belongs to.
-    if (!once) await revoke(jtiHash, exp)
+    if (!once) await revoke(principal, exp)
     throw new Refusal('CG_IDENTITY_REPLAYED', {
       internal: once
         ? `token ${jtiHash} was used before and opens one call only; mint a new one for each call`
@@ -386,9 +388,15 @@ export function createIdentity(deps: IdentityDeps, options: IdentityOptions): Id
     })
   }
 
-  async function revoke(jtiHash: string, exp: number): Promise<void> {
+  async function revoke(principal: Principal, exp: number): Promise<void> {
+    const { jtiHash } = principal.token
     cache.revoke(jtiHash)
-    await deps.replay.revoke(jtiHash, exp).catch(storeFailed('token', jtiHash))
+    options.onRevoked?.(principal)
+    // Who claimed the id in the same moment as its thief has entered since then, and opened what nobody else would end.
+    await deps.replay
+      .revoke(jtiHash, exp)
+      .finally(() => options.onRevoked?.(principal))
+      .catch(storeFailed('token', jtiHash))
   }
 
   function claimOf(id: string, exp: number, binding: string, what: 'token' | 'proof'): Promise<Claim> {

@@ -2,6 +2,8 @@ import type { KeyObject } from 'node:crypto'
 import { after } from 'node:test'
 import type { Principal } from '../../../call/call.ts'
 import type { Credentials } from '../../../ports/credentials.ts'
+import type { LocalSigner } from '../../../ports/signer.ts'
+import { localSigner } from '../../file/signing-key.ts'
 import { createCredentials } from '../index.ts'
 import type { CredentialConfig, GateIdentity, SignInToken } from '../options.ts'
 import { keyPair, TestTokenEndpoint } from './token-endpoint.ts'
@@ -12,11 +14,9 @@ export const SECRET = 'Sec%ret+with:odd&chars'
 const client = keyPair()
 const own = keyPair()
 
-export const GATE: GateIdentity = {
+export const GATE: GateIdentity<LocalSigner> = {
   issuer: 'https://gate.example',
-  key: own.privateKey,
-  alg: 'EdDSA',
-  kid: 'gate-1',
+  signer: localSigner(own.privateKey),
 }
 export const GATE_PUBLIC = own.publicKey
 

@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { type KeyObject, createPublicKey } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { benchOf } from './bench.ts'
@@ -52,14 +61,20 @@ export function token(t: TestContext) {
     `pkcs11:token=${name};object=${object};type=data?module-path=${MODULE}&pin-source=file:${pin}`
   const keyText = (id: string) =>
     text('the%20gate', '').replace('object=;type=data', `id=%${id};type=private`)
-  /** Makes a key pair that no program can read out of the token. @returns its public half, and the reference of the other one */
+  const tool = (...args: string[]) => run('pkcs11-tool', ...login, ...args)
+  /** Makes a key pair that no program can read out of the token. @returns the reference of its private half */
+  const made = (kind: string, id: string): string => {
+    tool('--keypairgen', `--key-type=${kind}`, `--id=${id}`, '--sensitive')
+    return keyText(id)
+  }
+  /** The same. @returns its public half too */
   const key = (kind: string, id: string): { publicKey: KeyObject; reference: string } => {
-    run('pkcs11-tool', ...login, '--keypairgen', `--key-type=${kind}`, `--id=${id}`, '--sensitive')
+    const reference = made(kind, id)
     const der = join(bench.folder, `${id}.der`)
     run('pkcs11-tool', ...login, '--read-object', '--type=pubkey', `--id=${id}`, `--output-file=${der}`)
     return {
       publicKey: createPublicKey({ key: readFileSync(der), format: 'der', type: 'spki' }),
-      reference: keyText(id),
+      reference,
     }
   }
   /** Brings a key of our own into the token, for kinds whose public half pkcs11-tool cannot write. */
@@ -68,8 +83,19 @@ export function token(t: TestContext) {
     run('softhsm2-util', `--import=${pem}`, '--token=the gate', '--label=key', `--id=${id}`, '--pin=1234')
     return { publicKey: createPublicKey(privateKey), reference: keyText(id) }
   }
-  /** What pkcs11-tool says of a key. */
-  const describe = (id: string): string =>
-    String(run('pkcs11-tool', ...login, '--list-objects', '--type=privkey', `--id=${id}`))
-  return { ...bench, environment, text, key, imported, describe, run }
+  /** What pkcs11-tool says of one private key; it lists all of them, whatever id it is given. */
+  const describe = (id: string): string => {
+    const all = String(tool('--list-objects', '--type=privkey')).split(/^(?=Private Key Object)/m)
+    return all.find((one) => new RegExp(`^ +ID: +${id}$`, 'm').test(one)) ?? ''
+  }
+  /** Takes the token away, as one that is pulled out. @returns puts it back */
+  const pull = (): (() => void) => {
+    renameSync(tokens, `${tokens}.away`)
+    mkdirSync(tokens)
+    return () => {
+      rmSync(tokens, { recursive: true })
+      renameSync(`${tokens}.away`, tokens)
+    }
+  }
+  return { ...bench, environment, text, made, key, imported, describe, run, tool, pull }
 }

@@ -108,7 +108,7 @@ export class TestReplay implements ReplayGuard {
 /** An identity room with its neighbours. */
 export function bench(
   options: Partial<IdentityOptions> = {},
-  deps: Pick<IdentityDeps, 'nonces'> = {},
+  deps: Partial<Pick<IdentityDeps, 'nonces' | 'replay'>> = {},
 ): {
   identity: Identity
   keys: TestKeys
