@@ -419,7 +419,7 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
       exit(await (await import('./egress.ts')).egressCheck(world, urls, options)),
     )
 
-  program
+  const scan = program
     .command('scan')
     .description(
       'find personal data, secrets, hidden text and instructions to a model; exit 0 when there is none, 1 when there is, 2 for what cannot be read',
@@ -438,6 +438,19 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
       '\nExample: callgate scan export.csv\n         callgate scan - --jsonl < rows.jsonl',
     )
     .action(async (file, options) => exit(await (await import('./scan.ts')).scan(file, options)))
+  scan
+    .command('servers')
+    .description(
+      'start the configured servers apart from the gate and scan the definitions that they list; exit 0 when none is suspicious, 1 when some are, 2 for a server that cannot be asked',
+    )
+    .argument('[servers...]', 'default: all')
+    .option('--config <file>', 'configuration')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate scan servers crm --json')
+    // `scan` has a --json of its own, which takes this one.
+    .action(async (names, _, command) =>
+      exit(await (await import('./scan-servers.ts')).scanServers(world, names, command.optsWithGlobals())),
+    )
 
   const evidence = program.command('evidence').description('the log of record')
   evidence
