@@ -138,6 +138,13 @@ const WHAT_PASSES: readonly Proof[] = [
     figure: tests,
   },
   {
+    name: 'seeded-data',
+    command: test('test/seeded-data.test.ts'),
+    env: { CALLGATE_PROOF_SEEDED: '10000' },
+    minutes: 10,
+    figure: tests,
+  },
+  {
     name: 'injection',
     command: test('packages/gateway/src/text/injection/injection.test.ts'),
     env: { CALLGATE_PROOF_COST: '1' },
