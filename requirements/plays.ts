@@ -342,6 +342,11 @@ export const plays = {
     behaviour:
       'a definition that reads like instructions to the model waits for approval with the reason and its risk, the riskiest first, and a served tool that turns so is withheld',
   },
+  'play3.redaction.reversible': {
+    source: 'issue 5, reversible placeholders; ARCHITECTURE.md section 2, row 4b',
+    behaviour:
+      'a session that was shown a placeholder gets its value back inside the gate, in the arguments of the tools that the operator named and nowhere else, and what is put back is judged and recorded like any argument',
+  },
   'play3.redaction.schema': {
     source: 'MCP 2025-11-25, tools: output schema',
     behaviour:

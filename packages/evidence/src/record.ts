@@ -68,6 +68,8 @@ interface CallRecord extends RecordBase {
   readonly found?:
     | {
         readonly arguments?: { readonly [found: string]: number } | undefined
+        /** Values that were put back in the place of their placeholders. */
+        readonly restored?: { readonly [found: string]: number } | undefined
         readonly result?: { readonly [found: string]: number } | undefined
       }
     | undefined
@@ -256,7 +258,7 @@ const CALL: Shape = {
     'facts?': (value) => isObject(value),
   },
   'arguments?': PAYLOAD,
-  'found?': { 'arguments?': areCounts, 'result?': areCounts },
+  'found?': { 'arguments?': areCounts, 'restored?': areCounts, 'result?': areCounts },
   'policy?': isText,
 }
 const OUTCOME: Shape = {

@@ -1,5 +1,7 @@
+import { createPlaceholders } from './adapters/memory/placeholders.ts'
 import { type Json, isJsonObject } from './call/json.ts'
 import type { Target } from './call/refusal.ts'
+import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { dlpRules } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
@@ -18,12 +20,14 @@ interface DlpWorld {
   /** Whether a rule of the policy in force reads what sessions have seen. */
   readonly readsLabels: () => boolean
   readonly now: () => number
+  /** What the operator says of a tool. */
+  readonly classified: (server: string, tool: string) => Classified | undefined
 }
 
 /** What rows 7 and 12 go by: the operator's rules by server, and what tools say of their answers. */
 export function openDlp(
   config: GatewayConfig,
-  { catalog, macKey, labels, readsLabels, now }: DlpWorld,
+  { catalog, macKey, labels, readsLabels, now, classified }: DlpWorld,
 ): DlpOptions {
   const rules = new Map(Object.keys(config.servers).map((server) => [server, dlpRules(config, server)]))
   const fallback = dlpRules(config, undefined)
@@ -45,10 +49,23 @@ export function openDlp(
     scan: scanText,
     hash: (tenant, text) => keyedHash(macKey(tenant), text),
     outputCheck,
+    placeholders: createPlaceholders({ now }),
+    restorable({ server, kind, name }) {
+      const given = kind === 'tool' ? classified(server, name)?.restore : undefined
+      if (given === undefined) return undefined
+      return Object.entries(given).map(([pointer, classes]) => [parts(pointer), new Set<string>(classes)])
+    },
     instructs: (answer) => readsLabels() && scoreFields(textsIn(answer), 'tool_result').findings.length > 0,
     label: ({ key }, label) => labels.add(key, label, now()),
   }
 }
+
+/** Members of a JSON pointer (RFC 6901). */
+const parts = (pointer: string): string[] =>
+  pointer
+    .slice(1)
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
 
 /** The texts of a value as a model reads them, names of members left out. */
 function textsIn(value: Json): string[] {

@@ -260,7 +260,14 @@ async function compose(
     Object.entries(config.servers).map(([id, server]) => [id, classifier(server.tools)]),
   )
   const dlp = createDlpStages(
-    openDlp(config, { catalog, macKey, labels, readsLabels: () => policy.set.readsLabels, now }),
+    openDlp(config, {
+      catalog,
+      macKey,
+      labels,
+      readsLabels: () => policy.set.readsLabels,
+      now,
+      classified: (server, tool) => classifiers.get(server)?.(tool),
+    }),
   )
   const scopesOf = ({ server, kind, name }: Target) =>
     (kind === 'tool' ? classifiers.get(server)?.(name).scopes : undefined) ?? []
@@ -279,6 +286,7 @@ async function compose(
       catalog: createCatalogStage(catalog, resolver.resolve, ({ requested, principal, caller }) =>
         taskIds.open(requested, principal, caller.endpoint.resource),
       ),
+      restore: dlp.restore,
       schema: createSchemaStage(({ principal, target }) =>
         mayReach(principal, target, catalog.server(target.server)?.tools.get(target.name)),
       ),

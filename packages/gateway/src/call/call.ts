@@ -176,6 +176,8 @@ export interface ResolvedCall extends IdentifiedCall {
   readonly digest: string | undefined
   /** Undefined for resources and prompts, whose parameters the protocol types. */
   readonly schema: ArgumentCheck | undefined
+  /** Row 4b: how many values of which class were put back in the place of their placeholders. */
+  readonly restored?: Readonly<Record<string, number>> | undefined
   /** The task that is polled, answered or stopped; undefined for calls that begin. */
   readonly task?: TaskCall | undefined
 }

@@ -10,6 +10,7 @@ export interface Classified {
   readonly labels: readonly string[]
   readonly scopes: readonly string[]
   readonly urls: Entry['urls']
+  readonly restore?: Entry['restore']
 }
 
 /**
@@ -27,6 +28,7 @@ export function classifier(tools: Readonly<Record<string, Entry>>) {
       labels: entry?.labels ?? [],
       scopes: entry?.scopes ?? [],
       urls: entry?.urls ?? 'judged',
+      ...(entry?.restore === undefined ? {} : { restore: entry.restore }),
     }
   }
 }

@@ -13,7 +13,7 @@ import {
   word,
   grant,
 } from './forms.ts'
-import { dlp, serverDlp } from './dlp.ts'
+import { dlp, restore, serverDlp } from './dlp.ts'
 import { egress, serverEgress, toolUrls } from './egress.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
@@ -130,6 +130,7 @@ const tool = z.strictObject({
     .default([])
     .describe('Grants that a token must hold, all of them, to call the tool.'),
   urls: toolUrls,
+  restore,
 })
 
 const serverEntry = z.strictObject({

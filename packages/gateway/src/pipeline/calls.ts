@@ -16,6 +16,7 @@ import { type AnyStage, startPipeline } from './pipeline.ts'
 export interface CallStages {
   readonly identity: Stage<ReceivedCall, IdentifiedCall>
   readonly catalog: Stage<IdentifiedCall, ResolvedCall>
+  readonly restore: Stage<ResolvedCall, ResolvedCall>
   readonly schema: Stage<ResolvedCall, ParsedCall>
   readonly policy: Stage<ParsedCall, AuthorizedCall>
   readonly scope: Stage<AuthorizedCall, AuthorizedCall>
@@ -33,6 +34,7 @@ export interface CallStages {
 export function callStages(stages: CallStages): readonly AnyStage[] {
   const pipeline = startPipeline(stages.identity) // who asks, before anything is said about what exists
     .add(stages.catalog) // what is meant: a pinned tool and the operator's class of it
+    .add(stages.restore) // values for placeholders, so that what is judged is what is sent
     .add(stages.schema) // arguments that fit, before rules read them
     .add(stages.policy) // default deny
     .add(stages.scope) // what the token is for, told only to whom policy would allow it

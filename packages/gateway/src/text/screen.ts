@@ -1,13 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import { exactJson } from '../call/exact-json.ts'
 import { type Json, isJsonObject } from '../call/json.ts'
+import { DATA_CLASSES } from './data-class.ts'
 import type { Finding } from './finding.ts'
 
 /**
  * What becomes of something that was found. `count` records it; `placeholder` puts its class in its place, `hash` a keyed hash
- * beside that, so that equal values stay equal; `mask` stars out its letters and digits; `drop` takes it away; `deny` refuses.
+ * beside that, so that equal values stay equal; `reversible` puts `<CLASS_1>` there, which a tool that may have it gets back; `mask` stars out its letters and digits; `drop` takes it away; `deny` refuses.
  */
-export const SCREEN_ACTIONS = ['count', 'placeholder', 'hash', 'mask', 'drop', 'deny'] as const
+export const SCREEN_ACTIONS = ['count', 'placeholder', 'reversible', 'hash', 'mask', 'drop', 'deny'] as const
 export type ScreenAction = (typeof SCREEN_ACTIONS)[number]
 
 /** How a value is screened. */
@@ -16,6 +17,8 @@ export interface Screening {
   readonly actionOf: (found: string) => ScreenAction
   /** Keyed hash of a text, for `hash`. */
   readonly hash: (text: string) => string
+  /** The placeholder of a value that can be had back, for `reversible`. */
+  readonly keep: (found: string, text: string) => string
 }
 
 /** What screening made of a value. */
@@ -40,7 +43,9 @@ const LONG_NUMBER = 100_000_000
 const SEALED: ReadonlySet<string> = new Set(['requestState', 'taskId', 'nextCursor'])
 
 /** What stands in the place of something: tells its class, and is known again when a model writes it back. */
-export const PLACEHOLDER = /\[(?:redacted|hash):[a-z_]+(?:\.[a-z0-9_]+)?(?::[0-9a-f]{12})?\]/
+export const PLACEHOLDER = new RegExp(
+  `\\[(?:redacted|hash):[a-z_]+(?:\\.[a-z0-9_]+)?(?::[0-9a-f]{12})?\\]|<(?:${DATA_CLASSES.join('|').toUpperCase()})_\\d{1,6}>`,
+)
 
 /**
  * Screens every text in a value: members and their names, long numbers, JSON and base64 that stand in texts.
@@ -159,6 +164,8 @@ class Screen {
       case 'deny':
       case 'placeholder':
         return `[redacted:${found}]`
+      case 'reversible':
+        return this.#screening.keep(found, text)
       case 'hash':
         return `[hash:${found}:${this.#screening.hash(text).slice(0, 12)}]`
       case 'mask':

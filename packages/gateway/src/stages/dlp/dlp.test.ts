@@ -4,6 +4,7 @@ import * as fc from 'fast-check'
 import type { AnsweredCall } from '../../call/call.ts'
 import type { HostLink } from '../../call/input.ts'
 import type { Json, JsonObject } from '../../call/json.ts'
+import { createPlaceholders } from '../../adapters/memory/placeholders.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { mutedHost, pinnedCall, authorizedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
@@ -25,7 +26,7 @@ const scan = (text: string): Finding[] =>
 const ACTIONS: Record<string, ScreenAction> = { out: 'placeholder', no: 'deny', gone: 'drop' }
 const actionOf = (found: string): ScreenAction => ACTIONS[found] ?? 'count'
 const RULES: DlpRules = { mode: 'enforce', arguments: actionOf, results: actionOf }
-const screening = { scan, actionOf, hash: () => '0'.repeat(64) }
+const screening = { scan, actionOf, hash: () => '0'.repeat(64), keep: () => '<OUT_1>' }
 
 const stages = (
   change: Partial<Pick<DlpOptions, 'scan' | 'instructs' | 'label'>> & { rules?: DlpRules } = {},
@@ -35,6 +36,8 @@ const stages = (
     scan: change.scan ?? scan,
     hash: () => '0'.repeat(64),
     outputCheck: () => undefined,
+    placeholders: createPlaceholders(),
+    restorable: () => undefined,
     instructs: change.instructs ?? (() => false),
     label: change.label ?? (() => Promise.resolve()),
   })

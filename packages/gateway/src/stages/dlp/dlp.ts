@@ -1,12 +1,21 @@
-import type { AnsweredCall, AuthorizedCall, ScreenedCall, Session } from '../../call/call.ts'
+import type {
+  AnsweredCall,
+  AuthorizedCall,
+  IdentifiedCall,
+  ResolvedCall,
+  ScreenedCall,
+  Session,
+} from '../../call/call.ts'
 import type { HostLink, InputRequests, InputResponses } from '../../call/input.ts'
 import { type Json, type JsonObject, isJsonObject, member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import { parseExact } from '../../mcp/json-exact.ts'
+import type { Placeholders } from '../../ports/placeholders.ts'
 import type { Finding } from '../../text/finding.ts'
 import { PLACEHOLDER, type ScreenAction, type Screened, screenValue } from '../../text/screen.ts'
+import { type RestoreOptions, createRestoreStage } from './restore.ts'
 
 /** What becomes of each class in one direction. */
 export type ActionOf = (found: string) => ScreenAction
@@ -18,7 +27,8 @@ export interface DlpRules {
   readonly results: ActionOf
 }
 
-export interface DlpOptions {
+export interface DlpOptions extends RestoreOptions {
+  readonly placeholders: Placeholders
   readonly rulesFor: (target: Target) => DlpRules
   readonly scan: (text: string) => readonly Finding[]
   /** Keyed hash of a text, by tenant: equal values stay equal, and nobody without the key can try values. */
@@ -37,32 +47,38 @@ const INJECTION = 'injection'
 /** What the agent reads when an answer must be withheld: the usual text would have it tried again. */
 const RAN = 'the call ran, and its answer is withheld'
 
-/** The two halves of data loss prevention: before a call goes out, and before its answer comes back. */
+/** Data loss prevention: before a call is judged, before it goes out, and before its answer comes back. */
 export interface DlpStages {
+  readonly restore: Stage<ResolvedCall, ResolvedCall>
   readonly arguments: Stage<AuthorizedCall, ScreenedCall>
   readonly results: Stage<AnsweredCall, AnsweredCall>
 }
 
 /**
- * Rows 7 and 12: finds personal data, secrets and hidden text in what a server gets and in what it says, and does with each class
+ * Rows 4b, 7 and 12: finds personal data, secrets and hidden text in what a server gets and in what it says, and does with each class
  * what the operator wants (playbook Play 3, "Redaction for prompts and outputs").
  */
 export function createDlpStages(options: DlpOptions): DlpStages {
   const { rulesFor, scan } = options
 
-  function screen(value: Json, tenant: string, actionOf: ActionOf): Screened {
-    return screenValue(value, { scan, actionOf, hash: (text) => options.hash(tenant, text) })
+  function screen(value: Json, { principal, session }: IdentifiedCall, actionOf: ActionOf): Screened {
+    return screenValue(value, {
+      scan,
+      actionOf,
+      hash: (text) => options.hash(principal.tenant, text),
+      keep: (found, text) => options.placeholders.keep(session, found, text),
+    })
   }
 
   return {
+    restore: createRestoreStage(options),
     arguments: {
       name: 'dlp-in',
       budgetMs: 2_000,
       run(call) {
         const rules = rulesFor(call.target)
-        const { tenant } = call.principal
         const given = call.retry?.responses === undefined ? [call.args] : [call.args, call.retry.responses]
-        const screened = screen(given, tenant, effective(rules, rules.arguments))
+        const screened = screen(given, call, effective(rules, rules.arguments))
         if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
           refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
         if (screened.denied.length > 0)
@@ -78,8 +94,8 @@ export function createDlpStages(options: DlpOptions): DlpStages {
             ? {}
             : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
           host: screenedHost(call.host, {
-            says: (value) => screen(value, tenant, effective(rules, rules.results)),
-            hears: (value) => screen(value, tenant, effective(rules, rules.arguments)),
+            says: (value) => screen(value, call, effective(rules, rules.results)),
+            hears: (value) => screen(value, call, effective(rules, rules.arguments)),
           }),
           screened: { arguments: screened.counts },
         }
@@ -104,8 +120,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
   function withArguments(grown: ScreenedCall, call: AuthorizedCall): ScreenedCall {
     const rules = rulesFor(call.target)
     const actionOf = effective(rules, rules.arguments)
-    const { tenant } = call.principal
-    const exact = screen(parseExact(call.argsBytes) ?? call.args, tenant, actionOf)
+    const exact = screen(parseExact(call.argsBytes) ?? call.args, call, actionOf)
     const argsBytes = Buffer.from(JSON.stringify(exact.value))
     const args: unknown = JSON.parse(argsBytes.toString('utf8'))
     if (!isJsonObject(args) || call.schema?.validate(args)) {
@@ -116,7 +131,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     }
     const responses = call.retry?.responses
     if (call.retry === undefined || responses === undefined) return { ...grown, args, argsBytes }
-    const { value } = screen(responses, tenant, actionOf)
+    const { value } = screen(responses, call, actionOf)
     return {
       ...grown,
       args,
@@ -126,9 +141,9 @@ export function createDlpStages(options: DlpOptions): DlpStages {
   }
 
   function answered(call: AnsweredCall, rules: DlpRules): AnsweredCall {
-    const { answer, principal, screened: before } = call
+    const { answer, screened: before } = call
     const actionOf = effective(rules, rules.results)
-    const found = screen(answer.value, principal.tenant, actionOf)
+    const found = screen(answer.value, call, actionOf)
     const screened = { ...before, result: found.counts }
     const observed = observedIn(rules, rules.results, found, 'result')
     const grown: AnsweredCall = {
@@ -144,7 +159,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
         internal: `denied in the result: ${found.denied.join(', ')}`,
       })
     if (!found.changed) return grown
-    const { value } = screen(parseExact(answer.bytes) ?? answer.value, principal.tenant, actionOf)
+    const { value } = screen(parseExact(answer.bytes) ?? answer.value, call, actionOf)
     const bytes = Buffer.from(JSON.stringify(value))
     const read: unknown = JSON.parse(bytes.toString('utf8'))
     if (!isJsonObject(read)) throw new TypeError('an answer is an object')

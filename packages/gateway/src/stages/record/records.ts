@@ -183,14 +183,21 @@ function decision(call: GrowingCall): RecordedDecision | undefined {
 }
 
 /** Absent where nothing was found, as in most calls. */
-function found({ screened }: GrowingCall): OutcomeRecord['found'] {
-  if (screened === undefined) return undefined
-  const args = isEmpty(screened.arguments) ? undefined : screened.arguments
-  const result = screened.result === undefined || isEmpty(screened.result) ? undefined : screened.result
-  return args === undefined && result === undefined ? undefined : { arguments: args, result }
+function found({ screened, restored }: GrowingCall): OutcomeRecord['found'] {
+  const found = {
+    arguments: counted(screened?.arguments),
+    restored: counted(restored),
+    result: counted(screened?.result),
+  }
+  return Object.values(found).every((counts) => counts === undefined) ? undefined : found
 }
 
-function isEmpty(counts: Readonly<Record<string, number>>): boolean {
+type Counts = Readonly<Record<string, number>>
+
+const counted = (counts: Counts | undefined): Counts | undefined =>
+  counts === undefined || isEmpty(counts) ? undefined : counts
+
+function isEmpty(counts: Counts): boolean {
   for (const _ in counts) return false
   return true
 }
