@@ -13,3 +13,9 @@ export interface Stage<In, Out extends In> {
   /** Called in reverse order for every stage that began, however the call ended. */
   readonly settle?: (call: GrowingCall, outcome: Outcome) => void
 }
+
+/**
+ * Budget of a synchronous stage, in milliseconds. What it does is bounded by what it is given, and takes far less; but the time is that
+ * of the wall, and a machine with more to do than it has processors for may hold the process up for a while in the middle of it.
+ */
+export const SYNCHRONOUS_MS = 1_000

@@ -1,7 +1,7 @@
 import type { IdentifiedCall, ResolvedCall, Target } from '../../call/call.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal } from '../../call/refusal.ts'
-import type { Stage } from '../../call/stage.ts'
+import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
 import { isTaskMethod } from '../../mcp/tasks.ts'
 import type { Catalog, CatalogServer, ToolState } from '../../ports/catalog.ts'
 
@@ -27,7 +27,7 @@ export function createCatalogStage(
 ): Stage<IdentifiedCall, ResolvedCall> {
   return {
     name: 'catalog',
-    budgetMs: 50,
+    budgetMs: SYNCHRONOUS_MS,
     run(call) {
       const task = isTaskMethod(call.method) ? openTask(call) : undefined
       if (isTaskMethod(call.method) && task === undefined) throw unknownTask()

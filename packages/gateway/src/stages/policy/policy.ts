@@ -3,7 +3,7 @@ import { keyedHash } from '@callgate/evidence'
 import type { AuthorizedCall, ParsedCall, Principal, Target, TaskCall } from '../../call/call.ts'
 import type { Json } from '../../call/json.ts'
 import { type Judgement, Refusal } from '../../call/refusal.ts'
-import type { Stage } from '../../call/stage.ts'
+import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
 import type { PolicyCall } from './facts.ts'
 import { loadPolicyFiles } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
@@ -140,7 +140,7 @@ export class PolicyHolder {
 
 /** Row 6: rules to a decision. Synchronous, bounded in steps, and refused after the fact when it took too long. */
 export function createPolicy(holder: PolicyHolder): Stage<ParsedCall, AuthorizedCall> {
-  return { name: 'policy', budgetMs: 20, run: (call) => holder.authorize(call) }
+  return { name: 'policy', budgetMs: SYNCHRONOUS_MS, run: (call) => holder.authorize(call) }
 }
 
 /** A call from the wire as policy sees it: no ticket and no region until their providers confirm them. */

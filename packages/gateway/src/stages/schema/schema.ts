@@ -1,6 +1,6 @@
 import type { ArgumentCheck, ParsedCall, ResolvedCall } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
-import type { Stage } from '../../call/stage.ts'
+import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
 
 /** Longest place that is sent back, in UTF-16 units. */
 const MAX_PLACE = 200
@@ -15,7 +15,7 @@ export function createSchemaStage(
 ): Stage<ResolvedCall, ParsedCall> {
   return {
     name: 'schema',
-    budgetMs: 200,
+    budgetMs: SYNCHRONOUS_MS,
     run(call) {
       // Also without a schema: the bytes go on verbatim, and policy must not judge another number than the server reads.
       if (!call.exactNumbers) {

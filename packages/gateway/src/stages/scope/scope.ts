@@ -1,7 +1,7 @@
 import type { AuthorizedCall, Principal } from '../../call/call.ts'
 import { actionOf, detailFor } from '../../call/authorization.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
-import type { Stage } from '../../call/stage.ts'
+import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
 
 /** Grants that the operator asks for a tool; none for resources and prompts. */
 export type ScopesOf = (target: Target) => readonly string[]
@@ -38,7 +38,7 @@ export function isServerInScope({ details }: Principal, server: string): boolean
 export function createScopeStage(scopesOf: ScopesOf): Stage<AuthorizedCall, AuthorizedCall> {
   return {
     name: 'scope',
-    budgetMs: 5,
+    budgetMs: SYNCHRONOUS_MS,
     run(call) {
       const { principal, target, labels, decision, facts, policy } = call
       const scopes = scopesOf(target)

@@ -17,6 +17,7 @@ export function secretsIn(text: string): Finding[] {
   each(text, '-----BEGIN', privateKeyAt, found)
   each(text, '://', userAt, found)
   each(text, '-u', curlAt, found)
+  for (const begin of ['AKC', 'AP']) each(text, begin, artifactoryAt, found)
   return apart(found)
 }
 
@@ -55,6 +56,18 @@ const SCHEME_END = /(?:basic|bot|key)$/i
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
 const isLetter = (code: number): boolean => (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a
+
+const ARTIFACTORY =
+  /(?:AKC[A-Za-z0-9]{10,40}|AP[0-9A-F](?=[A-Z]{0,40}[a-z0-9])[A-Za-z0-9]{8,40})(?![A-Za-z0-9])/y
+
+/** A key or an encrypted password of Artifactory, which may be too short to be a run; it stands alone. */
+function artifactoryAt(text: string, at: number): Finding | undefined {
+  if (/[A-Za-z0-9_/.-]/.test(text[at - 1] ?? '')) return undefined
+  ARTIFACTORY.lastIndex = at
+  return ARTIFACTORY.test(text)
+    ? { class: 'secret.artifactory', start: at, end: ARTIFACTORY.lastIndex, score: 0.8 }
+    : undefined
+}
 
 const MAX_KEY = 16_384
 const BEGIN = /-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----/y

@@ -22,7 +22,7 @@ const OPENS = new Set(
 )
 /** Words that say something else of it: what it is called, where it lies, how long it lives. */
 const ABOUT = new Set(
-  'id ids name names url uri urls path paths file files filename dir folder type types kind version length len size count limit max min expiry expires expiration expire ttl timeout age field fields label header headers param params prefix suffix regex pattern endpoint issuer host hostname port hash digest provider class method format location algorithm alg manager store handler helper service factory controller error errors message text hint policy rule rules status state enabled disabled required optional description placeholder variable var ref reference arn region scope scopes usage used arg args source options option config'.split(
+  'id ids name names url uri urls path paths file files filename dir folder type types kind version length len size count limit max min expiry expires expiration expire ttl timeout age field fields label header headers param params prefix suffix regex pattern endpoint issuer host hostname port hash digest provider class method format location algorithm alg manager store handler helper service factory controller error errors message text hint policy rule rules status state enabled disabled required optional description placeholder variable var ref reference arn region scope scopes usage used sha commit rev revision checksum etag nonce uuid guid arg args source options option config'.split(
     ' ',
   ),
 )
@@ -30,7 +30,7 @@ const PUBLIC = new Set('public pub publishable anon anonymous'.split(' '))
 
 /** Names of services whose keys and ids are long random signs. */
 const ISSUERS = new Set(
-  'adafruit adobe airtable algolia alibaba asana artifactory atlassian aws azure beamer bintray bitbucket bittrex clickhouse cloudant cloudflare codecov cohere coinbase confluence confluent contentful contribsys databricks datadog digitalocean discord droneci dropbox etsy facebook fastly finicity finnhub firebase flickr freshbooks gitter gemini heroku hubspot intercom jfrog jira kraken kucoin launchdarkly linear linkedin lob looker mailchimp mailgun mapbox mattermost meraki messagebird netlify newrelic nytimes okta openai opsgenie pagerduty paypal perplexity plaid privateai rapidapi sendbird sendgrid sentry shodan slack snyk softlayer sonar sourcegraph splunk squarespace stripe sumo sumologic telegram travis travisci trello twilio twitch twitter typeform xray yandex zendesk'.split(
+  'adafruit adobe airtable algolia alibaba asana artifactory atlassian aws azure beamer bintray bitbucket bittrex clickhouse cloudant cloudflare codecov cohere coinbase confluence confluent contentful contribsys databricks datadog digitalocean discord droneci dropbox etsy facebook fastly finicity finnhub firebase flickr freshbooks gitter gemini gitlab heroku hubspot intercom jfrog jira kraken kucoin launchdarkly linear linkedin lob looker mailchimp mailgun mapbox mattermost meraki messagebird netlify newrelic nytimes okta openai opsgenie pagerduty paypal perplexity plaid privateai rapidapi sendbird sendgrid sentry shodan slack snyk softlayer sonar sourcegraph splunk squarespace stripe sumo sumologic telegram travis travisci trello twilio twitch twitter typeform xray yandex zendesk'.split(
     ' ',
   ),
 )

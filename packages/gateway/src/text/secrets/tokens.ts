@@ -125,9 +125,17 @@ const OWN: readonly (readonly [kind: string, begin: RegExp, form: RegExp])[] = [
 
 /** A bot's number, a colon and its token. */
 function telegramAt(text: string, at: number): Finding | undefined {
-  const [number] = /(?<!\d)\d{8,10}(?=:$)/.exec(text.slice(Math.max(0, at - 12), at)) ?? []
+  const [number] = /(?<!\d)\d{5,16}(?=:$)/.exec(text.slice(Math.max(0, at - 18), at)) ?? []
   if (number === undefined || !/^A[\w-]{34}(?![\w-])/.test(text.slice(at, at + 36))) return undefined
   return { class: 'secret.telegram', start: at - 1 - number.length, end: at + 35, score: 1 }
+}
+
+/** An app's number, a bar and its token. */
+function facebookAt(text: string, at: number): Finding | undefined {
+  const [number] = /(?<!\d)\d{15,16}(?=[|%]$)/.exec(text.slice(Math.max(0, at - 18), at)) ?? []
+  const [token] = /^[\w-]{27,40}(?![\w-])/.exec(text.slice(at, at + 41)) ?? []
+  if (number === undefined || token === undefined || bitsPerSign(token) < 3) return undefined
+  return { class: 'secret.facebook', start: at - 1 - number.length, end: at + token.length, score: 1 }
 }
 
 const AZURE = /[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~-])/y
@@ -144,6 +152,7 @@ function azureIn(text: string, start: number, end: number): Finding | undefined 
 
 function ownAt(text: string, at: number, end: number): Finding | undefined {
   if (text[at - 1] === ':' && text[at] === 'A') return telegramAt(text, at)
+  if (text[at - 1] === '|' || text[at - 1] === '%') return facebookAt(text, at)
   // Most words in a run are shorter than any of these.
   if (end - at < MIN_TOKEN) return undefined
   for (const [kind, begin, form] of OWN) {
