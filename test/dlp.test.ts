@@ -66,6 +66,20 @@ const TOOLS = [
   { name: 'read', inputSchema },
   { name: 'write', inputSchema },
   {
+    name: 'read_formats',
+    inputSchema,
+    outputSchema: {
+      type: 'object',
+      properties: {
+        mail: { type: 'string', format: 'email' },
+        from: { type: 'string', format: 'ipv4' },
+        page: { type: 'string', format: 'uri' },
+        card: { type: 'integer' },
+        note: text,
+      },
+    },
+  },
+  {
     name: 'read_typed',
     inputSchema,
     outputSchema: {
@@ -246,6 +260,32 @@ test('arguments and answers still fit the schemas of the tool, or the call is re
     'read_typed',
   )
   assert.match(breaks.told, /^CG_DLP_SCHEMA: the call ran/)
+})
+
+test('what a schema gives a type or a format keeps it, and a reader of the text sees what is missing', async () => {
+  verifies('play3.redaction.schema')
+  const said = {
+    mail: EMAIL,
+    from: '10.1.2.3',
+    page: 'https://ada:x7Lk29dpQ@h.example/a',
+    card: Number(CARD),
+  }
+  const { result } = await answered(
+    { ...content(JSON.stringify(said)), structuredContent: { ...said, note: `for ${EMAIL}` } },
+    'read_formats',
+  )
+  assert.deepEqual(result['structuredContent'], {
+    mail: 'redacted@redacted.invalid',
+    from: '192.0.2.0',
+    page: 'https://redacted.invalid/',
+    card: 0,
+    note: 'for [redacted:email]',
+  })
+  const [{ text: shown = '' } = {}] = result['content'] as { text?: string }[]
+  assert.match(shown, /"mail":"\[redacted:email\]".*"card":"\[redacted:credit_card\]"/)
+  const clean = { mail: 'none', from: 'none', card: 7 }
+  const untouched = await answered({ ...content('x'), structuredContent: clean }, 'read_formats')
+  assert.deepEqual(untouched.result['structuredContent'], clean)
 })
 
 test('under observe everything passes, and the record says what would have been done', async (t) => {

@@ -7,7 +7,7 @@ import { dlpRules } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
 import type { SessionLabels } from './ports/session-labels.ts'
-import type { DlpOptions } from './stages/dlp/dlp.ts'
+import type { DlpOptions, OutputCheck } from './stages/dlp/dlp.ts'
 import { scoreFields } from './text/injection/index.ts'
 import { scanText } from './text/scan.ts'
 import { keyedHash } from '@callgate/evidence'
@@ -34,14 +34,17 @@ export function openDlp(
   const checks = new WeakMap<PinnedTool, CompiledSchema | 'refused'>()
 
   /** Compiled when an answer was changed for the first time: most never are. */
-  function outputCheck({ server, kind, name }: Target): ((value: Json) => boolean) | undefined {
+  function outputCheck({ server, kind, name }: Target): OutputCheck | undefined {
     const tool = kind === 'tool' ? catalog.server(server)?.tools.get(name) : undefined
     const schema = tool?.definition['outputSchema']
     if (tool === undefined || schema === undefined) return undefined
     const check = checks.get(tool) ?? compiled(schema)
     checks.set(tool, check)
     // Of a schema that cannot be judged nobody knows what still fits it.
-    return (value) => check !== 'refused' && check.validate(value) === null
+    return {
+      fits: (value) => check !== 'refused' && check.validate(value) === null,
+      formats: JSON.stringify(schema).includes('"format"'),
+    }
   }
 
   return {

@@ -19,6 +19,11 @@ export interface Screening {
   readonly hash: (text: string) => string
   /** The placeholder of a value that can be had back, for `reversible`. */
   readonly keep: (found: string, text: string) => string
+  /**
+   * Whether what is put in the place of a whole value keeps its type and format, so that it fits a schema: a number becomes 0, an
+   * address of mail one that nobody has (RFC 2606, RFC 5737). Default false.
+   */
+  readonly typed?: boolean
 }
 
 /** What screening made of a value. */
@@ -73,7 +78,7 @@ class Screen {
   }
 
   value(value: Json, depth: number): Json {
-    if (typeof value === 'string') return this.#text(value, depth)
+    if (typeof value === 'string') return this.#leaf(value, depth)
     if (typeof value === 'number') return this.#number(value, String(value))
     if (JSON.isRawJSON(value)) return this.#number(value, JSON.stringify(value))
     if (Array.isArray(value)) return this.#list(value, depth)
@@ -105,7 +110,16 @@ class Screen {
   #number(value: Json, text: string): Json {
     if (!/^\d{9,}$/.test(text) || Number(text) < LONG_NUMBER) return value
     const screened = this.#plain(text)
-    return screened === text ? value : screened
+    if (screened === text) return value
+    return this.#screening.typed === true ? 0 : screened
+  }
+
+  #leaf(text: string, depth: number): string {
+    const screened = this.#text(text, depth)
+    if (screened === text || this.#screening.typed !== true) return screened
+    const [whole] = this.#screening.scan(text)
+    if (whole?.start === 0 && whole.end === text.length) return standIn(whole.class, text) ?? screened
+    return URL.canParse(text) ? 'https://redacted.invalid/' : screened
   }
 
   #text(text: string, depth: number): string {
@@ -173,6 +187,22 @@ class Screen {
       case 'drop':
         return ''
     }
+  }
+}
+
+/** What has the form of a class and belongs to nobody. */
+function standIn(found: string, text: string): string | undefined {
+  switch (found) {
+    case 'email':
+      return 'redacted@redacted.invalid'
+    case 'ip_address':
+      return text.includes(':') ? '2001:db8::' : '192.0.2.0'
+    case 'mac_address':
+      return '00:00:5e:00:53:00'
+    case 'date_of_birth':
+      return '1900-01-01'
+    default:
+      return undefined
   }
 }
 

@@ -27,14 +27,21 @@ export interface DlpRules {
   readonly results: ActionOf
 }
 
+/** What a tool says of its structured answers. */
+export interface OutputCheck {
+  readonly fits: (value: Json) => boolean
+  /** Whether it names formats: `fits` does not look at them, and hosts may. */
+  readonly formats: boolean
+}
+
 export interface DlpOptions extends RestoreOptions {
   readonly placeholders: Placeholders
   readonly rulesFor: (target: Target) => DlpRules
   readonly scan: (text: string) => readonly Finding[]
   /** Keyed hash of a text, by tenant: equal values stay equal, and nobody without the key can try values. */
   readonly hash: (tenant: string, text: string) => string
-  /** Whether a changed `structuredContent` still fits what the tool says of it; undefined: it says nothing. */
-  readonly outputCheck: (target: Target) => ((value: Json) => boolean) | undefined
+  /** What the tool says of `structuredContent`; undefined: nothing. */
+  readonly outputCheck: (target: Target) => OutputCheck | undefined
   /** Whether a rule reads what sessions have seen, and an answer reads like instructions to the model. */
   readonly instructs: (answer: Json) => boolean
   /** Keeps what a session has seen; durable when it resolves. */
@@ -61,10 +68,16 @@ export interface DlpStages {
 export function createDlpStages(options: DlpOptions): DlpStages {
   const { rulesFor, scan } = options
 
-  function screen(value: Json, { principal, session }: IdentifiedCall, actionOf: ActionOf): Screened {
+  function screen(
+    value: Json,
+    { principal, session }: IdentifiedCall,
+    actionOf: ActionOf,
+    typed = false,
+  ): Screened {
     return screenValue(value, {
       scan,
       actionOf,
+      typed,
       hash: (text) => options.hash(principal.tenant, text),
       keep: (found, text) => options.placeholders.keep(session, found, text),
     })
@@ -120,22 +133,25 @@ export function createDlpStages(options: DlpOptions): DlpStages {
   function withArguments(grown: ScreenedCall, call: AuthorizedCall): ScreenedCall {
     const rules = rulesFor(call.target)
     const actionOf = effective(rules, rules.arguments)
-    const exact = screen(parseExact(call.argsBytes) ?? call.args, call, actionOf)
-    const argsBytes = Buffer.from(JSON.stringify(exact.value))
-    const args: unknown = JSON.parse(argsBytes.toString('utf8'))
-    if (!isJsonObject(args) || call.schema?.validate(args)) {
+    const given = parseExact(call.argsBytes) ?? call.args
+    const fitting = (typed: boolean) => {
+      const argsBytes = Buffer.from(JSON.stringify(screen(given, call, actionOf, typed).value))
+      const args: unknown = JSON.parse(argsBytes.toString('utf8'))
+      return isJsonObject(args) && !call.schema?.validate(args) ? { args, argsBytes } : undefined
+    }
+    const fits = fitting(false) ?? fitting(true)
+    if (fits === undefined) {
       throw new Refusal('CG_DLP_SCHEMA', {
         internal: 'the arguments without what may not be sent do not fit the schema of the tool',
         judgement: judgementOf(call),
       })
     }
     const responses = call.retry?.responses
-    if (call.retry === undefined || responses === undefined) return { ...grown, args, argsBytes }
+    if (call.retry === undefined || responses === undefined) return { ...grown, ...fits }
     const { value } = screen(responses, call, actionOf)
     return {
       ...grown,
-      args,
-      argsBytes,
+      ...fits,
       retry: { ...call.retry, responses: isJsonObject(value) ? value : {} },
     }
   }
@@ -159,12 +175,28 @@ export function createDlpStages(options: DlpOptions): DlpStages {
         internal: `denied in the result: ${found.denied.join(', ')}`,
       })
     if (!found.changed) return grown
-    const { value } = screen(parseExact(answer.bytes) ?? answer.value, call, actionOf)
-    const bytes = Buffer.from(JSON.stringify(value))
+    const exact = parseExact(answer.bytes) ?? answer.value
+    const value = screen(exact, call, actionOf).value
+    const bytes = Buffer.from(JSON.stringify(valid(call, exact, value, actionOf)))
     const read: unknown = JSON.parse(bytes.toString('utf8'))
     if (!isJsonObject(read)) throw new TypeError('an answer is an object')
-    checkOutput(call, read)
     return { ...grown, answer: { ...answer, value: read, bytes } }
+  }
+
+  /** What hosts validate must stay valid: they would take the whole answer for broken. */
+  function valid(call: AnsweredCall, exact: Json, value: Json, actionOf: ActionOf): Json {
+    if (!isJsonObject(exact) || !isJsonObject(value) || call.answer.kind === 'error') return value
+    const given = member(exact, 'structuredContent')
+    const structured = member(value, 'structuredContent')
+    const output = options.outputCheck(call.target)
+    if (given === undefined || structured === undefined || output === undefined) return value
+    if (!output.formats && output.fits(plain(structured))) return value
+    const typed = screen(given, call, actionOf, true).value
+    if (output.fits(plain(typed))) return { ...value, structuredContent: typed }
+    throw new Refusal('CG_DLP_SCHEMA', {
+      publicText: `${RAN}: without what may not be read it is no answer of this tool any more`,
+      internal: 'structuredContent without what may not be read does not fit the outputSchema of the tool',
+    })
   }
 
   /** A signal for the rules of the calls that follow, never a refusal of its own: it is right often and not always. */
@@ -172,18 +204,10 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     await options.label(call.session, INJECTION)
     return { ...call, screened: { ...call.screened, result: { ...call.screened.result, [INJECTION]: 1 } } }
   }
-
-  /** What hosts validate must stay valid: they would take the whole answer for broken. */
-  function checkOutput({ target, answer }: AnsweredCall, value: JsonObject): void {
-    const structured = member(value, 'structuredContent')
-    if (answer.kind === 'error' || structured === undefined) return
-    if (options.outputCheck(target)?.(structured) === false)
-      throw new Refusal('CG_DLP_SCHEMA', {
-        publicText: `${RAN}: without what may not be read it is no answer of this tool any more`,
-        internal: 'structuredContent without what may not be read does not fit the outputSchema of the tool',
-      })
-  }
 }
+
+/** As schemas judge it: numbers that were kept as written are read. */
+const plain = (value: Json): Json => JSON.parse(JSON.stringify(value)) as Json
 
 /** What could not be screened, or not be remembered, does not reach the host. */
 function fail(cause: unknown): never {
