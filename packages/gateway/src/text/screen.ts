@@ -3,6 +3,8 @@ import { exactJson } from '../call/exact-json.ts'
 import { type Json, isJsonObject } from '../call/json.ts'
 import { DATA_CLASSES } from './data-class.ts'
 import type { Finding } from './finding.ts'
+import { runsIn } from './runs.ts'
+import { DIGITS, LETTERS, signs } from './signs.ts'
 
 /**
  * What becomes of something that was found. `count` records it; `placeholder` puts its class in its place, `hash` a keyed hash
@@ -39,8 +41,9 @@ export interface Screened {
 
 /** JSON or base64 that stands in a text is looked into this many times. */
 const MAX_DEPTH = 3
-/** Shortest run of base64 that could hold anything of interest, in characters. */
-const BASE64_RUN = /[A-Za-z0-9+/_-]{24,}={0,2}/g
+/** Signs of base64, and the shortest run of them that could hold anything of interest. */
+const BASE64 = signs(`${LETTERS}${DIGITS}+/_-`)
+const MIN_BASE64 = 24
 /** A number of JSON that could be one of a card or an account. */
 const LONG_NUMBER = 100_000_000
 
@@ -131,7 +134,7 @@ class Screen {
       }
     }
     const plain = this.#plain(text)
-    return depth < MAX_DEPTH && plain.length >= 24 ? this.#base64(plain, depth) : plain
+    return depth < MAX_DEPTH && plain.length >= MIN_BASE64 ? this.#base64(plain, depth) : plain
   }
 
   /** What was found in plain sight. */
@@ -152,16 +155,28 @@ class Screen {
 
   /** A run that decodes to a text in which something stands is that thing as a whole: its pieces cannot be cut out. */
   #base64(text: string, depth: number): string {
-    return text.replace(BASE64_RUN, (run) => {
-      const decoded = textOf(run)
-      if (decoded === undefined) return run
-      const within = new Screen(this.#screening)
-      within.value(decoded, depth + 1)
-      for (const [found, count] of within.counts) this.#count(found, count)
-      for (const found of within.denied) this.denied.add(found)
-      const changing = [...within.counts.keys()].find((found) => this.#screening.actionOf(found) !== 'count')
-      return changing === undefined ? run : (this.#replaced(changing, run) ?? run)
-    })
+    let screened = ''
+    let from = 0
+    for (const { start, end } of runsIn(text, BASE64, MIN_BASE64)) {
+      const padded = end + (/^={1,2}/.exec(text.slice(end, end + 2))?.[0].length ?? 0)
+      const run = text.slice(start, padded)
+      const replaced = this.#run(run, depth)
+      if (replaced === run) continue
+      screened += text.slice(from, start) + replaced
+      from = padded
+    }
+    return from === 0 ? text : screened + text.slice(from)
+  }
+
+  #run(run: string, depth: number): string {
+    const decoded = textOf(run)
+    if (decoded === undefined) return run
+    const within = new Screen(this.#screening)
+    within.value(decoded, depth + 1)
+    for (const [found, count] of within.counts) this.#count(found, count)
+    for (const found of within.denied) this.denied.add(found)
+    const changing = [...within.counts.keys()].find((found) => this.#screening.actionOf(found) !== 'count')
+    return changing === undefined ? run : (this.#replaced(changing, run) ?? run)
   }
 
   #count(found: string, count = 1): void {

@@ -1,4 +1,4 @@
-import { signs } from './signs.ts'
+import { signs } from '../signs.ts'
 
 /** A run of digits in a text, and what stands between it and the run before. */
 export interface Group {

@@ -1,5 +1,5 @@
 import type { Finding } from '../finding.ts'
-import { DIGITS, LETTERS, signs } from './signs.ts'
+import { DIGITS, LETTERS, signs } from '../signs.ts'
 
 /** Longest local part and domain. Source: RFC 5321 section 4.5.3.1. */
 const MAX_LOCAL = 64

@@ -1,5 +1,5 @@
 import type { Finding } from '../finding.ts'
-import { DIGITS, LETTERS, signs } from './signs.ts'
+import { DIGITS, LETTERS, signs } from '../signs.ts'
 
 const SIGNS = signs(`${LETTERS}${DIGITS}`)
 

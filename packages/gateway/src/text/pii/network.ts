@@ -1,6 +1,6 @@
 import type { Finding } from '../finding.ts'
 import type { Group } from './digits.ts'
-import { signs } from './signs.ts'
+import { signs } from '../signs.ts'
 
 /** Signs of IPv6, of MAC addresses, and of the IPv4 address at the end of one. */
 const ADDRESS = signs('0123456789abcdefABCDEF:.')

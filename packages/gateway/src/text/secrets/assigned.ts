@@ -1,5 +1,5 @@
 import type { Finding } from '../finding.ts'
-import { DIGITS, LETTERS, signs } from '../pii/signs.ts'
+import { DIGITS, LETTERS, signs } from '../signs.ts'
 import { bitsPerSign, isStandIn } from './entropy.ts'
 import { formsAt } from './forms.ts'
 import { type Named, whatIsNamed } from './names.ts'

@@ -1,8 +1,8 @@
 import type { Finding } from '../finding.ts'
 import { bitsPerSign, isStandIn } from './entropy.ts'
 import { formsAt } from './forms.ts'
-import { DIGITS, LETTERS, signs } from '../pii/signs.ts'
-import { unitsOf } from '../units.ts'
+import { runsIn } from '../runs.ts'
+import { DIGITS, LETTERS, signs } from '../signs.ts'
 
 /** Signs of which tokens are made, and those that stand between their parts. */
 const TOKEN = signs(`${LETTERS}${DIGITS}_-.~+/=%`)
@@ -13,24 +13,10 @@ const MIN_TOKEN = 20
 /** Longest run that is looked into at once. */
 const MAX_RUN = 16_384
 
-/** Credentials with a form of their own, wherever they stand. Of ordinary text a few signs are looked at, from the back of a window. */
+/** Credentials with a form of their own, wherever they stand. */
 export function tokensIn(text: string): Finding[] {
   const found: Finding[] = []
-  const { units } = unitsOf(text)
-  let base = 0
-  for (let last = MIN_TOKEN - 1; last < units.length; last = base + MIN_TOKEN - 1) {
-    let at = last
-    while (at >= base && TOKEN[units[at] ?? 0] === 1) at--
-    if (at >= base) {
-      // Nothing that holds this sign is a token.
-      base = at + 1
-      continue
-    }
-    let end = last + 1
-    while (end < units.length && end - base < MAX_RUN && TOKEN[units[end] ?? 0] === 1) end++
-    inRun(text, base, end, found)
-    base = end
-  }
+  for (const { start, end } of runsIn(text, TOKEN, MIN_TOKEN, MAX_RUN)) inRun(text, start, end, found)
   return found
 }
 
