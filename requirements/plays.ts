@@ -347,6 +347,11 @@ export const plays = {
     behaviour:
       'a session that was shown a placeholder gets its value back inside the gate, in the arguments of the tools that the operator named and nowhere else, and what is put back is judged and recorded like any argument',
   },
+  'play3.redaction.exceptions': {
+    source: 'issue 5, exceptions that people live with',
+    behaviour:
+      'an exception lets one class pass in one place of one tool for one caller until a day, `explain` prints the narrowest one for a refused call, and `check` fails for one that is over or matches nothing',
+  },
   'play3.redaction.schema': {
     source: 'MCP 2025-11-25, tools: output schema',
     behaviour:

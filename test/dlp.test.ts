@@ -314,7 +314,7 @@ test('records count what was found and hold none of it, and neither does anythin
     .map(({ record }) => record)
     .findLast(({ kind }) => kind === 'outcome')
   assert.ok(outcome?.kind === 'outcome')
-  assert.deepEqual(outcome.found, { result: { email: 2 } })
+  assert.deepEqual(outcome.found, { result: { email: 2 }, places: ['results /content/0/text email'] })
   const kept = readdirSync(gate.state, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))

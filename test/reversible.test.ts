@@ -66,7 +66,12 @@ test('the model reads placeholders, and a tool gets back what it may have, where
     .map(({ record }) => record)
     .findLast(({ kind }) => kind === 'outcome')
   assert.ok(outcome?.kind === 'outcome')
-  assert.deepEqual(outcome.found, { arguments: { email: 2 }, restored: { email: 2 }, result: { email: 2 } })
+  assert.deepEqual(outcome.found, {
+    arguments: { email: 2 },
+    places: ['results /content/0/text email'],
+    restored: { email: 2 },
+    result: { email: 2 },
+  })
 
   for (const [name, args] of [
     ['send', { text: 'for <EMAIL_1>' }],

@@ -71,6 +71,10 @@ interface CallRecord extends RecordBase {
         /** Values that were put back in the place of their placeholders. */
         readonly restored?: { readonly [found: string]: number } | undefined
         readonly result?: { readonly [found: string]: number } | undefined
+        /** Where it was changed or refused: direction, JSON pointer and class. */
+        readonly places?: readonly string[] | undefined
+        /** What an exception of the operator let pass. */
+        readonly excepted?: { readonly [found: string]: number } | undefined
       }
     | undefined
   /** Digest of the policy that decided. */
@@ -258,7 +262,13 @@ const CALL: Shape = {
     'facts?': (value) => isObject(value),
   },
   'arguments?': PAYLOAD,
-  'found?': { 'arguments?': areCounts, 'restored?': areCounts, 'result?': areCounts },
+  'found?': {
+    'arguments?': areCounts,
+    'restored?': areCounts,
+    'result?': areCounts,
+    'places?': areTexts,
+    'excepted?': areCounts,
+  },
   'policy?': isText,
 }
 const OUTCOME: Shape = {

@@ -3,7 +3,7 @@ import { type Json, isJsonObject } from './call/json.ts'
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { dlpRules } from './config/dlp-rules.ts'
+import { dlpExceptions, dlpRules, pointerParts } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
 import type { SessionLabels } from './ports/session-labels.ts'
@@ -50,25 +50,23 @@ export function openDlp(
   return {
     rulesFor: ({ server }) => rules.get(server) ?? fallback,
     scan: scanText,
+    now,
+    exceptions: dlpExceptions(config),
     hash: (tenant, text) => keyedHash(macKey(tenant), text),
     outputCheck,
     placeholders: createPlaceholders({ now }),
     restorable({ server, kind, name }) {
       const given = kind === 'tool' ? classified(server, name)?.restore : undefined
       if (given === undefined) return undefined
-      return Object.entries(given).map(([pointer, classes]) => [parts(pointer), new Set<string>(classes)])
+      return Object.entries(given).map(([pointer, classes]) => [
+        pointerParts(pointer),
+        new Set<string>(classes),
+      ])
     },
     instructs: (answer) => readsLabels() && scoreFields(textsIn(answer), 'tool_result').findings.length > 0,
     label: ({ key }, label) => labels.add(key, label, now()),
   }
 }
-
-/** Members of a JSON pointer (RFC 6901). */
-const parts = (pointer: string): string[] =>
-  pointer
-    .slice(1)
-    .split('/')
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
 
 /** The texts of a value as a model reads them, names of members left out. */
 function textsIn(value: Json): string[] {

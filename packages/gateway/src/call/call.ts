@@ -208,6 +208,10 @@ export interface FoundData {
   readonly arguments: Readonly<Record<string, number>>
   /** Row 12. */
   readonly result?: Readonly<Record<string, number>>
+  /** Where it was changed or refused: direction, JSON pointer and class, at most 8 of each direction. */
+  readonly places?: readonly string[]
+  /** How much of it an exception of the operator let pass. */
+  readonly excepted?: Readonly<Record<string, number>>
 }
 
 /** Row 8: no URL in what the server gets leads where it must not. */

@@ -1,3 +1,4 @@
+import type { FoundData } from './call.ts'
 import type { Decision } from './decision.ts'
 import type { JsonObject } from './json.ts'
 import type { ReasonCode } from './reason-code.ts'
@@ -40,6 +41,8 @@ export class Refusal extends Error {
   readonly judgement: Judgement | undefined
   /** What the call was aimed at, when the refusing stage had found it in the catalogue. */
   readonly target: Target | undefined
+  /** What was found in the data of a call that is refused for it. */
+  readonly screened: FoundData | undefined
 
   constructor(
     code: ReasonCode,
@@ -51,6 +54,7 @@ export class Refusal extends Error {
       scopes?: readonly string[]
       judgement?: Judgement
       target?: Target
+      screened?: FoundData
       cause?: unknown
     } = {},
   ) {
@@ -63,5 +67,6 @@ export class Refusal extends Error {
     this.scopes = options.scopes
     this.judgement = options.judgement
     this.target = options.target
+    this.screened = options.screened
   }
 }

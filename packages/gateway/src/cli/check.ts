@@ -1,5 +1,6 @@
 import { formatProblem } from '../config/problem.ts'
 import { loadConfig } from '../config/load.ts'
+import { exceptionProblems } from './dlp-exceptions.ts'
 import { configPath } from './locate.ts'
 import { print, printJson } from './output.ts'
 import { checkPolicyFiles, pinnedTools } from './policy.ts'
@@ -12,15 +13,12 @@ export async function check(
 ): Promise<number> {
   const path = configPath(world.env, options.config)
   const loaded = loadConfig(path, { env: world.env, strict: options.strict ?? false })
+  const { config } = loaded
+  const tools = config === undefined ? undefined : await pinnedTools(world, config)
   const policy =
-    loaded.config === undefined
-      ? undefined
-      : await checkPolicyFiles(
-          loaded.config.policy.files,
-          await pinnedTools(world, loaded.config),
-          options.strict,
-        )
-  const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? [])]
+    config === undefined ? undefined : await checkPolicyFiles(config.policy.files, tools, options.strict)
+  const exceptions = config === undefined ? [] : exceptionProblems(path, config, tools, world.now())
+  const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? []), ...exceptions]
   const warnings = policy?.warnings ?? []
   if (options.json === true) {
     printJson({ ok: problems.length === 0, problems, warnings })

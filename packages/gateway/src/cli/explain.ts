@@ -1,5 +1,6 @@
 import type { EvidenceRecord, StoredRecord } from '@callgate/evidence'
 import { registry } from '../errors/registry.ts'
+import { proposedExceptions } from './dlp-exceptions.ts'
 import { recordsOf } from './evidence.ts'
 import { print, printJson, safeText } from './output.ts'
 import { callerOf, targetOf } from './sentences.ts'
@@ -10,6 +11,11 @@ export async function explain(world: World, id: string, options: { json?: boolea
   const stored = await recordsOf(world, id)
   if (options.json === true) return printJson(stored)
   for (const line of explanation(stored)) print(line)
+  const last = stored.at(-1)?.record
+  const proposed = last?.kind === 'outcome' ? proposedExceptions(last, world.now()) : []
+  if (proposed.length === 0) return
+  print('If that is no fault, the narrowest exception is this; `callgate check` reads it (docs/dlp.md):')
+  for (const line of proposed) print(line)
 }
 
 /** The sentences of `explain`, from the last record of a call to the first. */
@@ -26,6 +32,7 @@ export function explanation(stored: readonly StoredRecord[]): string[] {
           `Session ${last.session}, chain ${safeText(last.chain ?? '')}, tenant ${safeText(last.tenant ?? '')}.`,
         ]),
     ...decided(last),
+    ...found(last),
     ...ended(last),
     `Record${stored.length > 1 ? 's' : ''} ${stored.map((each) => each.index).join(' and ')} of the log, ${signed ? 'signed' : 'durable, not all under a signed checkpoint yet'}.`,
   ]
@@ -58,6 +65,24 @@ function shown(value: unknown): string {
   return typeof value === 'object' && value !== null && 'mac' in value
     ? '(keyed hash)'
     : JSON.stringify(value)
+}
+
+/** What the data held, by class, and what became of it. */
+function found({ found: data }: Extract<EvidenceRecord, { kind: 'intent' | 'outcome' }>): string[] {
+  const said = (what: string, counts: Readonly<Record<string, number>> | undefined): string[] =>
+    counts === undefined
+      ? []
+      : [
+          `${what}: ${Object.entries(counts)
+            .map(([name, count]) => `${count} ${safeText(name)}`)
+            .join(', ')}.`,
+        ]
+  return [
+    ...said('The arguments held', data?.arguments),
+    ...said('Put back for placeholders', data?.restored),
+    ...said('The answer held', data?.result),
+    ...said('Let pass by an exception', data?.excepted),
+  ]
 }
 
 function ended(record: Extract<EvidenceRecord, { kind: 'intent' | 'outcome' }>): string[] {

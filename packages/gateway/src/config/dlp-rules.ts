@@ -1,3 +1,5 @@
+import { globMatcher } from '../text/glob.ts'
+import { endOfDay } from './check.ts'
 import { type DataClass, dataClassOf } from '../text/data-class.ts'
 import type { ScreenAction } from '../text/screen.ts'
 import type { GatewayConfig } from './declaration.ts'
@@ -29,3 +31,22 @@ function actionOf(actions: Actions) {
     return (known === undefined ? undefined : actions[known]) ?? 'count'
   }
 }
+
+/** What the operator lets pass, ready to be asked. */
+export function dlpExceptions({ dlp }: Pick<GatewayConfig, 'dlp'>) {
+  return dlp.exceptions.map((exception) => ({
+    class: exception.class,
+    in: exception.in,
+    matchesTool: globMatcher(exception.tool),
+    matchesActor: globMatcher(exception.actor),
+    path: pointerParts(exception.path),
+    until: endOfDay(exception.until),
+  }))
+}
+
+/** Members of a JSON pointer (RFC 6901). */
+export const pointerParts = (pointer: string): string[] =>
+  pointer
+    .slice(1)
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))

@@ -11,6 +11,31 @@ const mode = z.enum(['observe', 'enforce'])
 const ACTIONS =
   '`count` records how many, `placeholder` puts `[redacted:CLASS]` in its place, `hash` a keyed hash beside that, `mask` stars it out, `drop` takes it away, `deny` refuses the call.'
 
+const pointer = z.string().regex(/^(?:\/(?:[^/~]|~[01])+){1,8}$/, {
+  error: 'a JSON pointer, such as `/to` or `/cc/*`',
+})
+
+const exception = z.strictObject({
+  class: known.describe('Which class of data it lets pass.'),
+  in: z.enum(['arguments', 'results']).describe('In what a server gets, or in what it says.'),
+  tool: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,15}\.[A-Za-z0-9_.*?-]{1,128}$/, {
+      error: 'a tool such as `crm.get` or `crm.read_*`',
+    })
+    .describe('Of which tool, as `server.tool`; a glob for the name of the tool.'),
+  path: pointer.describe(
+    'Where: JSON pointer to an argument or a member of the result, `*` for any member or item; what lies below it passes too.',
+  ),
+  actor: z.string().min(1).max(256).default('*').describe('For which caller, by id or glob. Default: all.'),
+  owner: z.string().min(1).max(128).describe('Who answers for it.'),
+  until: z
+    .string()
+    .regex(/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/, { error: 'a day such as `2027-01-31`' })
+    .describe('Its last day, UTC. From then on it lets nothing pass, and `callgate check` fails.'),
+  why: z.string().max(500).exactOptional().describe('Why it is no fault.'),
+})
+
 /** `dlp`: what becomes of personal data, secrets and hidden text. */
 export const dlp = z.strictObject({
   mode: mode
@@ -25,6 +50,13 @@ export const dlp = z.strictObject({
     .prefault({})
     .describe(
       'The same for what servers answer, ask, log and tell; also `reversible`: `<CLASS_1>` in its place, which tools with `restore` get back. Default: `placeholder` for secret and credit_card, `drop` for hidden_text, `count` for the rest.',
+    ),
+  exceptions: z
+    .array(exception)
+    .max(256)
+    .prefault([])
+    .describe(
+      'What is no fault although it was found; `callgate explain ID` prints the narrowest one for a refused call.',
     ),
 })
 
@@ -42,12 +74,7 @@ export const serverDlp = z
 
 /** `servers.X.tools.T.restore`: which arguments of a tool get values back in the place of reversible placeholders. */
 export const restore = z
-  .record(
-    z.string().regex(/^(?:\/(?:[^/~]|~[01])+){1,8}$/, {
-      error: 'a JSON pointer to an argument, such as `/to` or `/cc/*`',
-    }),
-    z.array(known).min(1).max(DATA_CLASSES.length),
-  )
+  .record(pointer, z.array(known).min(1).max(DATA_CLASSES.length))
   .exactOptional()
   .describe(
     'Arguments, as JSON pointers with `*` for any item, in which `<EMAIL_1>` becomes the value again that the session was shown so, and of which classes. Default: none.',

@@ -144,8 +144,12 @@ function asRefusal(error: unknown, stage: AnyStage | undefined): Refusal {
 /** What the refusing stage had found out: target and decision belong into the record of the refused call. */
 function grownBy(error: unknown): Partial<GrowingCall> {
   if (!(error instanceof Refusal)) return {}
-  const { judgement, target } = error
-  return { ...judgement, ...(target === undefined ? {} : { target }) }
+  const { judgement, target, screened } = error
+  return {
+    ...judgement,
+    ...(target === undefined ? {} : { target }),
+    ...(screened === undefined ? {} : { screened }),
+  }
 }
 
 function budgetSpent(stage: AnyStage): Refusal {

@@ -16,7 +16,8 @@ export type ScreenAction = (typeof SCREEN_ACTIONS)[number]
 /** How a value is screened. */
 export interface Screening {
   readonly scan: (text: string) => readonly Finding[]
-  readonly actionOf: (found: string) => ScreenAction
+  /** @param path members and items that lead to the text, from the value that is screened */
+  readonly actionOf: (found: string, path: readonly string[]) => ScreenAction
   /** Keyed hash of a text, for `hash`. */
   readonly hash: (text: string) => string
   /** The placeholder of a value that can be had back, for `reversible`. */
@@ -37,7 +38,11 @@ export interface Screened {
   readonly counts: Readonly<Record<string, number>>
   /** Classes of `deny` that were found. */
   readonly denied: readonly string[]
+  /** Where something was changed or denied: a JSON pointer without names that hold data themselves, and the class. At most 8. */
+  readonly places: readonly string[]
 }
+
+const MAX_PLACES = 8
 
 /** JSON or base64 that stands in a text is looked into this many times. */
 const MAX_DEPTH = 3
@@ -67,17 +72,22 @@ export function screenValue(value: Json, screening: Screening): Screened {
     changed: screen.changed,
     counts: Object.fromEntries([...screen.counts].toSorted()),
     denied: [...screen.denied].toSorted(),
+    places: [...screen.places],
   }
 }
 
 class Screen {
   readonly counts = new Map<string, number>()
   readonly denied = new Set<string>()
+  readonly places = new Set<string>()
   changed = false
   readonly #screening: Screening
+  /** Where the pass is. */
+  readonly #path: string[]
 
-  constructor(screening: Screening) {
+  constructor(screening: Screening, path: readonly string[] = []) {
     this.#screening = screening
+    this.#path = [...path]
   }
 
   value(value: Json, depth: number): Json {
@@ -92,7 +102,9 @@ class Screen {
     let screened: Json[] | undefined
     for (let i = 0; i < list.length; i++) {
       const before = list[i] ?? null
+      this.#path.push(String(i))
       const after = this.value(before, depth)
+      this.#path.pop()
       if (after !== before) (screened ??= [...list])[i] = after
     }
     return screened ?? list
@@ -104,7 +116,9 @@ class Screen {
     for (const [i, [name, before]] of entries.entries()) {
       if (SEALED.has(name) && typeof before === 'string') continue
       const key = this.#text(name, MAX_DEPTH)
+      this.#path.push(name)
       const after = this.value(before, depth)
+      this.#path.pop()
       if (key !== name || after !== before) (screened ??= [...entries])[i] = [key, after]
     }
     return screened === undefined ? object : Object.fromEntries(apart(screened))
@@ -171,12 +185,23 @@ class Screen {
   #run(run: string, depth: number): string {
     const decoded = textOf(run)
     if (decoded === undefined) return run
-    const within = new Screen(this.#screening)
+    const within = new Screen(this.#screening, this.#path)
     within.value(decoded, depth + 1)
     for (const [found, count] of within.counts) this.#count(found, count)
     for (const found of within.denied) this.denied.add(found)
-    const changing = [...within.counts.keys()].find((found) => this.#screening.actionOf(found) !== 'count')
+    const changing = [...within.counts.keys()].find(
+      (found) => this.#screening.actionOf(found, this.#path) !== 'count',
+    )
     return changing === undefined ? run : (this.#replaced(changing, run) ?? run)
+  }
+
+  /** JSON pointer (RFC 6901) of the place, in which `*` stands for a name that is data. */
+  #pointer(): string {
+    const named = (name: string): string =>
+      name.length > 64 || this.#screening.scan(name).length > 0
+        ? '*'
+        : name.replaceAll('~', '~0').replaceAll('/', '~1')
+    return this.#path.map((name) => `/${named(name)}`).join('')
   }
 
   #count(found: string, count = 1): void {
@@ -185,9 +210,10 @@ class Screen {
 
   /** @returns undefined where it stays as it is */
   #replaced(found: string, text: string): string | undefined {
-    const action = this.#screening.actionOf(found)
+    const action = this.#screening.actionOf(found, this.#path)
     if (action === 'count') return undefined
     this.changed = true
+    if (this.places.size < MAX_PLACES) this.places.add(`${this.#pointer()} ${found}`)
     if (action === 'deny') this.denied.add(found)
     switch (action) {
       case 'deny':

@@ -35,6 +35,8 @@ const stages = (
     rulesFor: () => change.rules ?? RULES,
     scan: change.scan ?? scan,
     hash: () => '0'.repeat(64),
+    now: () => 0,
+    exceptions: [],
     outputCheck: () => undefined,
     placeholders: createPlaceholders(),
     restorable: () => undefined,

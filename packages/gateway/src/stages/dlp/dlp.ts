@@ -1,13 +1,13 @@
 import type {
   AnsweredCall,
   AuthorizedCall,
+  FoundData,
   IdentifiedCall,
   ResolvedCall,
   ScreenedCall,
   Session,
 } from '../../call/call.ts'
-import type { HostLink, InputRequests, InputResponses } from '../../call/input.ts'
-import { type Json, type JsonObject, isJsonObject, member } from '../../call/json.ts'
+import { type Json, isJsonObject, member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
@@ -15,10 +15,12 @@ import { parseExact } from '../../mcp/json-exact.ts'
 import type { Placeholders } from '../../ports/placeholders.ts'
 import type { Finding } from '../../text/finding.ts'
 import { PLACEHOLDER, type ScreenAction, type Screened, screenValue } from '../../text/screen.ts'
+import { type DlpException, excepting } from './exceptions.ts'
+import { screenedHost } from './host-link.ts'
 import { type RestoreOptions, createRestoreStage } from './restore.ts'
 
 /** What becomes of each class in one direction. */
-export type ActionOf = (found: string) => ScreenAction
+export type ActionOf = (found: string, path: readonly string[]) => ScreenAction
 
 /** The rules for one target. */
 export interface DlpRules {
@@ -38,6 +40,9 @@ export interface DlpOptions extends RestoreOptions {
   readonly placeholders: Placeholders
   readonly rulesFor: (target: Target) => DlpRules
   readonly scan: (text: string) => readonly Finding[]
+  readonly exceptions: readonly DlpException[]
+  /** Milliseconds since the epoch, for the end of exceptions. */
+  readonly now: () => number
   /** Keyed hash of a text, by tenant: equal values stay equal, and nobody without the key can try values. */
   readonly hash: (tenant: string, text: string) => string
   /** What the tool says of `structuredContent`; undefined: nothing. */
@@ -83,6 +88,29 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     })
   }
 
+  /** What becomes of what is found in a call. @param excepted counts what exceptions let pass */
+  function actionsOf(
+    { target, principal }: AuthorizedCall,
+    direction: DlpException['in'],
+    excepted: Record<string, number> = {},
+  ): ActionOf {
+    const rules = rulesFor(target)
+    // Under observe everything is counted, and nothing changed.
+    if (rules.mode !== 'enforce') return () => 'count'
+    const now = options.now()
+    const tool = `${target.server}.${target.name}`
+    const exceptions = options.exceptions.filter(
+      (exception) =>
+        exception.in === direction &&
+        exception.until > now &&
+        exception.matchesTool(tool) &&
+        exception.matchesActor(principal.actor.id),
+    )
+    return excepting(rules[direction], exceptions, (found) => {
+      excepted[found] = (excepted[found] ?? 0) + 1
+    })
+  }
+
   return {
     restore: createRestoreStage(options),
     arguments: {
@@ -90,8 +118,11 @@ export function createDlpStages(options: DlpOptions): DlpStages {
       budgetMs: 2_000,
       run(call) {
         const rules = rulesFor(call.target)
+        const excepted: Record<string, number> = {}
+        const actionOf = actionsOf(call, 'arguments', excepted)
         const given = call.retry?.responses === undefined ? [call.args] : [call.args, call.retry.responses]
-        const screened = screen(given, call, effective(rules, rules.arguments))
+        const screened = joined(given.map((value) => screen(value, call, actionOf)))
+        const found = foundIn(screened, 'arguments', excepted)
         if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
           refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
         if (screened.denied.length > 0)
@@ -99,6 +130,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
             publicText: `the arguments hold what may not be sent to this tool (${screened.denied.join(', ')}); leave it out, or tell the user`,
             internal: `denied in the arguments: ${screened.denied.join(', ')}`,
             judgement: judgementOf(call),
+            screened: found,
           })
         const observed = observedIn(rules, rules.arguments, screened, 'argument')
         const grown: ScreenedCall = {
@@ -107,10 +139,10 @@ export function createDlpStages(options: DlpOptions): DlpStages {
             ? {}
             : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
           host: screenedHost(call.host, {
-            says: (value) => screen(value, call, effective(rules, rules.results)),
-            hears: (value) => screen(value, call, effective(rules, rules.arguments)),
+            says: (value) => screen(value, call, actionsOf(call, 'results')),
+            hears: (value) => screen(value, call, actionsOf(call, 'arguments')),
           }),
-          screened: { arguments: screened.counts },
+          screened: found,
         }
         return screened.changed ? withArguments(grown, call) : grown
       },
@@ -131,8 +163,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
 
   /** The call with what may be sent, checked again: a placeholder may be too long for its place, or of another type. */
   function withArguments(grown: ScreenedCall, call: AuthorizedCall): ScreenedCall {
-    const rules = rulesFor(call.target)
-    const actionOf = effective(rules, rules.arguments)
+    const actionOf = actionsOf(call, 'arguments')
     const given = parseExact(call.argsBytes) ?? call.args
     const fitting = (typed: boolean) => {
       const argsBytes = Buffer.from(JSON.stringify(screen(given, call, actionOf, typed).value))
@@ -158,9 +189,10 @@ export function createDlpStages(options: DlpOptions): DlpStages {
 
   function answered(call: AnsweredCall, rules: DlpRules): AnsweredCall {
     const { answer, screened: before } = call
-    const actionOf = effective(rules, rules.results)
+    const excepted: Record<string, number> = { ...before.excepted }
+    const actionOf = actionsOf(call, 'results', excepted)
     const found = screen(answer.value, call, actionOf)
-    const screened = { ...before, result: found.counts }
+    const screened = foundIn(found, 'results', excepted, before)
     const observed = observedIn(rules, rules.results, found, 'result')
     const grown: AnsweredCall = {
       ...call,
@@ -173,6 +205,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
       throw new Refusal('CG_DLP_RESULT', {
         publicText: `${RAN}: it holds what may not be read from this tool (${found.denied.join(', ')})`,
         internal: `denied in the result: ${found.denied.join(', ')}`,
+        screened,
       })
     if (!found.changed) return grown
     const exact = parseExact(answer.bytes) ?? answer.value
@@ -218,21 +251,46 @@ function fail(cause: unknown): never {
   })
 }
 
-/** Under observe everything is counted, and nothing changed. */
-function effective({ mode }: DlpRules, actionOf: ActionOf): ActionOf {
-  return mode === 'enforce' ? actionOf : () => 'count'
+/** One of several values that were screened. */
+function joined(all: readonly Screened[]): Omit<Screened, 'value'> {
+  const counts: Record<string, number> = {}
+  for (const each of all)
+    for (const [found, count] of Object.entries(each.counts)) counts[found] = (counts[found] ?? 0) + count
+  return {
+    changed: all.some(({ changed }) => changed),
+    counts,
+    denied: [...new Set(all.flatMap(({ denied }) => denied))],
+    places: all.flatMap(({ places }) => places),
+  }
+}
+
+/** What the record says of one direction, beside what it said of the other. */
+function foundIn(
+  { counts, places }: Omit<Screened, 'value'>,
+  direction: DlpException['in'],
+  excepted: Readonly<Record<string, number>>,
+  before?: FoundData,
+): FoundData {
+  const all = [...(before?.places ?? []), ...places.map((place) => `${direction} ${place}`)]
+  return {
+    arguments: before?.arguments ?? counts,
+    ...(direction === 'results' ? { result: counts } : {}),
+    ...(all.length === 0 ? {} : { places: all }),
+    ...(Object.keys(excepted).length === 0 ? {} : { excepted }),
+  }
 }
 
 function observedIn(
   { mode }: DlpRules,
   actionOf: ActionOf,
-  { counts }: Screened,
+  { counts }: Pick<Screened, 'counts'>,
   where: string,
 ): readonly string[] {
   if (mode === 'enforce') return []
-  return Object.keys(counts)
-    .filter((found) => actionOf(found) !== 'count')
-    .map((found) => `(dlp: ${actionOf(found)} ${found} in the ${where})`)
+  return Object.keys(counts).flatMap((found) => {
+    const action = actionOf(found, [])
+    return action === 'count' ? [] : [`(dlp: ${action} ${found} in the ${where})`]
+  })
 }
 
 function refuse({ mode }: DlpRules, code: ReasonCode, internal: string, call: AuthorizedCall): void {
@@ -240,56 +298,3 @@ function refuse({ mode }: DlpRules, code: ReasonCode, internal: string, call: Au
 }
 
 const judgementOf = ({ decision, facts, policy }: AuthorizedCall) => ({ decision, facts, policy })
-
-interface Sides {
-  readonly says: (value: Json) => Screened
-  readonly hears: (value: Json) => Screened
-}
-
-/** What a server says to the host in the middle of a call is its result, and what the host answers is an argument. */
-function screenedHost(host: HostLink, { says, hears }: Sides): HostLink {
-  const said = (params: JsonObject): JsonObject | undefined => {
-    const { value, denied } = says(params)
-    return denied.length > 0 || !isJsonObject(value) ? undefined : value
-  }
-  const { progress } = host
-  return {
-    capabilities: host.capabilities,
-    logLevel: host.logLevel,
-    progress:
-      progress === undefined
-        ? undefined
-        : (params) => {
-            const passed = said(params)
-            if (passed !== undefined) progress(passed)
-          },
-    log(params) {
-      const passed = said(params)
-      if (passed !== undefined) host.log(passed)
-    },
-    async ask(requests, call, signal) {
-      const shown: Record<string, InputRequests[string]> = {}
-      for (const [key, { method, params }] of Object.entries(requests)) {
-        const passed = said(params)
-        if (passed === undefined)
-          throw new Refusal('CG_DLP_RESULT', { internal: 'denied in a question of the server' })
-        shown[key] = { method, params: passed }
-      }
-      return heard(await host.ask(shown, call, signal))
-    },
-  }
-
-  function heard(responses: InputResponses): InputResponses {
-    return Object.fromEntries(
-      Object.entries(responses).map(([key, response]) => {
-        if (response.kind === 'error') return [key, response]
-        const { value, denied } = hears(response.result)
-        if (denied.length > 0)
-          throw new Refusal('CG_DLP_ARGUMENT', {
-            internal: `denied in an answer of the host: ${denied.join(', ')}`,
-          })
-        return [key, isJsonObject(value) ? { ...response, result: value } : response]
-      }),
-    )
-  }
-}

@@ -186,6 +186,8 @@ function decision(call: GrowingCall): RecordedDecision | undefined {
 function found({ screened, restored }: GrowingCall): OutcomeRecord['found'] {
   const found = {
     arguments: counted(screened?.arguments),
+    excepted: counted(screened?.excepted),
+    places: screened?.places,
     restored: counted(restored),
     result: counted(screened?.result),
   }
