@@ -1,4 +1,4 @@
-import { unitsOf } from './units.ts'
+import { type Units, unitsOf } from './units.ts'
 
 /** A stretch of a text. */
 export interface Run {
@@ -9,14 +9,15 @@ export interface Run {
 /**
  * Runs of signs of a set, of a least length. Of a window of that length the last sign is looked at first: one that is not of the set
  * rules out all that hold it, so that of ordinary text a few signs are looked at.
+ * @param text or its units
  * @param signs 1 for each sign of the set, by UTF-16 units below 128
  * @param most a longer run is cut into runs of this length
  */
-export function runsIn(text: string, signs: Uint8Array, least: number, most = Infinity): Run[] {
+export function runsIn(text: string | Units, signs: Uint8Array, least: number, most = Infinity): Run[] {
   const found: Run[] = []
-  const { units } = unitsOf(text)
+  const { length, units } = typeof text === 'string' ? unitsOf(text) : text
   let base = 0
-  for (let last = least - 1; last < units.length; last = base + least - 1) {
+  for (let last = least - 1; last < length; last = base + least - 1) {
     let at = last
     while (at >= base && signs[units[at] ?? 0] === 1) at--
     if (at >= base) {
@@ -24,7 +25,7 @@ export function runsIn(text: string, signs: Uint8Array, least: number, most = In
       continue
     }
     let end = last + 1
-    while (end < units.length && end - base < most && signs[units[end] ?? 0] === 1) end++
+    while (end < length && end - base < most && signs[units[end] ?? 0] === 1) end++
     found.push({ start: base, end })
     base = end
   }

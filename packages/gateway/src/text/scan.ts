@@ -8,7 +8,7 @@ import { ssnFrom } from './pii/national.ts'
 import { colonAddressAt, ipv4From, macAt } from './pii/network.ts'
 import { phoneFrom } from './pii/phone.ts'
 import { secretsIn } from './secrets/index.ts'
-import { Lookout, unitsOf } from './units.ts'
+import { Lookout, type Units, unitsOf } from './units.ts'
 
 /** What a unit of text may begin. */
 const DIGIT = 1
@@ -16,6 +16,23 @@ const AT = 2
 const COLON = 3
 const HYPHEN = 4
 const LOOK = 5
+
+const NONE: readonly Finding[] = []
+
+/** One word of letters, too short for a token. */
+function isWord(text: string): boolean {
+  if (text.length > LONGEST_WORD) return false
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (((code | 0x20) < 0x61 || (code | 0x20) > 0x7a) && code !== 0x5f) return false
+  }
+  return true
+}
+
+const LONGEST_WORD = 19
+
+/** A name, a sign and six of its value. */
+const SHORTEST_SECRET = 10
 
 /** Of ordinary text nearly every unit begins nothing. */
 const KINDS = kinds()
@@ -25,9 +42,12 @@ const LOOKOUT = new Lookout(KINDS)
  * Finds personal data with a form of its own, hidden text and secrets. What is found in a secret is a part of it.
  * @returns findings in the order of the text, none over another
  */
-export function scanText(text: string): Finding[] {
-  const findings = dataIn(text)
-  const secrets = secretsIn(text)
+export function scanText(text: string): readonly Finding[] {
+  // Most names of members, and many values, are one word: nothing can stand in it.
+  if (isWord(text)) return NONE
+  const units = unitsOf(text)
+  const findings = dataIn(text, units)
+  const secrets = text.length < SHORTEST_SECRET ? [] : secretsIn(text, units)
   if (secrets.length === 0) return findings
   let next = 0
   const apart = findings.filter(({ start, end }) => {
@@ -42,9 +62,8 @@ export function scanText(text: string): Finding[] {
  * that no text costs more than its length.
  * @returns findings in the order of the text, none over another
  */
-function dataIn(text: string): Finding[] {
+function dataIn(text: string, units: Units): Finding[] {
   const findings: Finding[] = []
-  const units = unitsOf(text)
   let from = 0
   for (let at = LOOKOUT.next(units, 0); at < text.length; at = LOOKOUT.next(units, at + 1)) {
     const kind = KINDS[text.charCodeAt(at)]

@@ -4,11 +4,17 @@ const MOST = 2_097_152
 
 let memory = Buffer.allocUnsafeSlow(FIRST)
 
+/** Units of short texts: to make an array for each would cost more than to look through it. */
+const SHORT = 256
+const short = new Uint16Array(SHORT)
+
 /**
  * The UTF-16 units of a text in one array: a loop over it costs a third of one over the text itself. A text of ASCII has them as
  * bytes, and two of them at once in `pairs`. Valid until the next call.
  */
 export interface Units {
+  /** Of the text; the arrays may be longer. */
+  readonly length: number
   readonly units: Uint8Array | Uint16Array
   /** Each two bytes as one number, the first of them low; the last may hold a blank that is not in the text. */
   readonly pairs: Uint16Array | undefined
@@ -16,19 +22,24 @@ export interface Units {
 
 export function unitsOf(text: string): Units {
   const { length } = text
+  if (length <= SHORT) {
+    for (let i = 0; i < length; i++) short[i] = text.charCodeAt(i)
+    return { length, units: short, pairs: undefined }
+  }
   // No unit takes less than a byte, and every one beyond ASCII takes more.
   if (Buffer.byteLength(text) === length) {
     const bytes = room(length + 1)
     bytes.write(text, 'latin1')
     bytes[length] = 0x20
     return {
+      length,
       units: new Uint8Array(bytes.buffer, 0, length),
       pairs: new Uint16Array(bytes.buffer, 0, (length + 1) >> 1),
     }
   }
   const bytes = room(length * 2)
   bytes.write(text, 'utf16le')
-  return { units: new Uint16Array(bytes.buffer, 0, length), pairs: undefined }
+  return { length, units: new Uint16Array(bytes.buffer, 0, length), pairs: undefined }
 }
 
 function room(bytes: number): Buffer {
@@ -51,9 +62,8 @@ export class Lookout {
   }
 
   /** The first place from `at` on, or the length of the text. */
-  next({ units, pairs }: Units, at: number): number {
+  next({ length, units, pairs }: Units, at: number): number {
     const kinds = this.#kinds
-    const { length } = units
     if (pairs === undefined) {
       while (at < length && kinds[units[at] ?? 0] === 0) at++
       return at

@@ -1,5 +1,6 @@
 import type { Finding } from '../finding.ts'
 import { assignedAt, isReference } from './assigned.ts'
+import { type Units, unitsOf } from '../units.ts'
 import { tokensIn } from './tokens.ts'
 
 /**
@@ -7,8 +8,8 @@ import { tokensIn } from './tokens.ts'
  * Linear: what is searched for by one sign is found by the engine, and every look is bounded.
  * @returns findings in the order of the text, none over another
  */
-export function secretsIn(text: string): Finding[] {
-  const found = tokensIn(text)
+export function secretsIn(text: string, units: Units = unitsOf(text)): Finding[] {
+  const found = tokensIn(text, units)
   for (const sign of ['=', ':'])
     for (let at = text.indexOf(sign); at >= 0; at = text.indexOf(sign, at + 1)) {
       const one = mayAssign(text, at) ? assignedAt(text, at) : undefined

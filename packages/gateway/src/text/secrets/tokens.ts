@@ -3,6 +3,7 @@ import { bitsPerSign, isStandIn } from './entropy.ts'
 import { formsAt } from './forms.ts'
 import { runsIn } from '../runs.ts'
 import { DIGITS, LETTERS, signs } from '../signs.ts'
+import type { Units } from '../units.ts'
 
 /** Signs of which tokens are made, and those that stand between their parts. */
 const TOKEN = signs(`${LETTERS}${DIGITS}_-.~+/=%`)
@@ -14,9 +15,9 @@ const MIN_TOKEN = 20
 const MAX_RUN = 16_384
 
 /** Credentials with a form of their own, wherever they stand. */
-export function tokensIn(text: string): Finding[] {
+export function tokensIn(text: string, units: Units): Finding[] {
   const found: Finding[] = []
-  for (const { start, end } of runsIn(text, TOKEN, MIN_TOKEN, MAX_RUN)) inRun(text, start, end, found)
+  for (const { start, end } of runsIn(units, TOKEN, MIN_TOKEN, MAX_RUN)) inRun(text, start, end, found)
   return found
 }
 
