@@ -115,6 +115,7 @@ export async function startGate(options: TargetOptions): Promise<{ target: Targe
   tools: { echo: { class: read } }`,
     policy: POLICY,
     env: { NODE_OPTIONS: nodeOptions },
+    unwatched: true,
     wrap: pin,
   })
   const target: Target = {

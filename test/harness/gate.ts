@@ -36,6 +36,8 @@ export interface GateOptions {
   /** Folder for configuration and state; default a new one that close removes. */
   readonly folder?: string
   readonly env?: Record<string, string>
+  /** Whether what goes upstream is not looked through for tokens of callers: where the gate alone is measured. */
+  readonly unwatched?: boolean
   /** Program and arguments put before the gate's own, such as a fault injector. */
   readonly wrap?: readonly string[]
 }
@@ -103,7 +105,7 @@ export class TestGate {
         CALLGATE_STATE: this.state,
         CALLGATE_PORT: '',
         ...options.env,
-        NODE_OPTIONS: `${options.env?.['NODE_OPTIONS'] ?? ''} --import ${NO_TOKEN_LEAVES}`,
+        NODE_OPTIONS: `${options.env?.['NODE_OPTIONS'] ?? ''}${options.unwatched === true ? '' : ` --import ${NO_TOKEN_LEAVES}`}`,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
