@@ -1,5 +1,5 @@
 import { createPlaceholders } from './adapters/memory/placeholders.ts'
-import { type Json, isJsonObject } from './call/json.ts'
+import { type Json, textsIn } from './call/json.ts'
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
@@ -66,13 +66,6 @@ export function openDlp(
     instructs: (answer) => readsLabels() && scoreFields(textsIn(answer), 'tool_result').findings.length > 0,
     label: ({ key }, label) => labels.add(key, label, now()),
   }
-}
-
-/** The texts of a value as a model reads them, names of members left out. */
-function textsIn(value: Json): string[] {
-  if (typeof value === 'string') return [value]
-  if (Array.isArray(value)) return value.flatMap(textsIn)
-  return isJsonObject(value) ? Object.values(value).flatMap(textsIn) : []
 }
 
 function compiled(schema: Json): CompiledSchema | 'refused' {

@@ -21,3 +21,10 @@ export function stringMember(object: JsonObject, key: string): string | undefine
   const value = member(object, key)
   return typeof value === 'string' ? value : undefined
 }
+
+/** The texts of a value in its order, names of members left out: what a model reads of it. */
+export function textsIn(value: Json | undefined): string[] {
+  if (typeof value === 'string') return [value]
+  if (Array.isArray(value)) return value.flatMap(textsIn)
+  return isJsonObject(value) ? Object.keys(value).flatMap((name) => textsIn(member(value, name))) : []
+}

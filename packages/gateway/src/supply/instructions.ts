@@ -1,4 +1,4 @@
-import { type Json, type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
+import { type JsonObject, stringMember, textsIn } from '../call/json.ts'
 import { scoreFields } from '../text/injection/index.ts'
 
 /**
@@ -17,12 +17,5 @@ export function instructionRisk(definition: JsonObject): number | undefined {
 /** What a model reads of a definition besides its name: the description first, then every text in it. */
 function texts(definition: JsonObject): string[] {
   const { name: _, description, ...rest } = definition
-  return [...within(description), ...within(rest)]
-}
-
-function within(value: Json | undefined): string[] {
-  if (typeof value === 'string') return [value]
-  if (Array.isArray(value)) return value.flatMap(within)
-  if (!isJsonObject(value)) return []
-  return Object.keys(value).flatMap((key) => within(member(value, key)))
+  return [...textsIn(description), ...textsIn(rest)]
 }

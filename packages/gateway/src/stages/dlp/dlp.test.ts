@@ -114,6 +114,35 @@ test('what a server says in the middle of a call is screened as its answer, what
   await assert.rejects(screened.ask(denied, call, signal), { code: 'CG_DLP_RESULT' })
 })
 
+test('what is cut in two messages does not pass as two', async () => {
+  verifies('play3.redaction')
+  const told: unknown[] = []
+  const host: HostLink = {
+    ...mutedHost,
+    progress: (params) => void told.push(params['message']),
+    log: (params) => void told.push(params['data']),
+  }
+  const { host: screened } = await stages().arguments.run(authorizedCall({ host }), signal)
+  screened.progress?.({ progress: 1, message: 'begins @o' })
+  screened.progress?.({ progress: 2, message: 'ut@ and ends' })
+  screened.progress?.({ progress: 3, message: 'goes on' })
+  screened.log({ level: 'info', data: { deep: ['@'] } })
+  screened.log({ level: 'info', data: 'g' })
+  screened.log({ level: 'info', data: 'one@' })
+  screened.log({ level: 'info', data: 'x'.repeat(300) })
+  screened.log({ level: 'info', data: '@ou' })
+  screened.log({ level: 'info', data: `${'y'.repeat(300)}t@` })
+  assert.deepEqual(told, [
+    'begins @o',
+    'goes on',
+    { deep: ['@'] },
+    'g',
+    'x'.repeat(300),
+    '@ou',
+    `${'y'.repeat(300)}t@`,
+  ])
+})
+
 test('sealed members of the gate are left as they are, whatever seems to stand in them', () => {
   verifies('play3.redaction')
   const value = {

@@ -111,6 +111,13 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     })
   }
 
+  function crosses(before: string, text: string, actionOf: ActionOf): boolean {
+    const seam = before.length
+    return scan(before + text).some(
+      ({ class: found, start, end }) => start < seam && end > seam && actionOf(found, []) !== 'count',
+    )
+  }
+
   return {
     restore: createRestoreStage(options),
     arguments: {
@@ -141,6 +148,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
           host: screenedHost(call.host, {
             says: (value) => screen(value, call, actionsOf(call, 'results')),
             hears: (value) => screen(value, call, actionsOf(call, 'arguments')),
+            crosses: (before, text) => crosses(before, text, actionsOf(call, 'results')),
           }),
           screened: found,
         }
