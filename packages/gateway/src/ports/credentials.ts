@@ -4,6 +4,9 @@ import { UpstreamFailed } from './upstream.ts'
 /** Thrown when there is nothing to show to a server: nothing was sent there, so it says nothing of the server. */
 export class CredentialsMissing extends UpstreamFailed {}
 
+/** Thrown when a server refuses what it was shown (401, 403): of credentials of one caller it says nothing of the server to others. */
+export class CredentialsRefused extends UpstreamFailed {}
+
 /**
  * What the gate shows of itself to the servers behind it. A caller's token is no input of this port, so none can leave by it
  * (ARCHITECTURE.md section 5, rule 6; MCP authorization, token passthrough).

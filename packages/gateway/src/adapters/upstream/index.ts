@@ -1,6 +1,6 @@
 import type { Answer, Era, Principal } from '../../call/call.ts'
 import { isJsonObject, member, stringMember, type JsonObject } from '../../call/json.ts'
-import { CredentialsMissing } from '../../ports/credentials.ts'
+import { CredentialsMissing, CredentialsRefused } from '../../ports/credentials.ts'
 import {
   UpstreamFailed,
   type Listening,
@@ -223,7 +223,8 @@ class Servers implements Upstream {
       connection = await this.#open(config, context, AbortSignal.any([signal, this.#closing.signal]))
     } catch (cause) {
       // What was found may have changed with the server: ask again next time.
-      if (!(cause instanceof CredentialsMissing)) this.#eras.delete(server)
+      if (!(cause instanceof CredentialsMissing || cause instanceof CredentialsRefused))
+        this.#eras.delete(server)
       throw cause
     }
     this.#eras.set(server, connection.handshake.era)

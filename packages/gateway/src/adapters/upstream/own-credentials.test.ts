@@ -12,7 +12,7 @@ import { scripted, type Reply, type Script } from './testing/scripted-server.ts'
 const who = (...grants: string[]): Principal => ({ ...identifiedCall().principal, grants })
 
 /** A server behind credentials that name the grants of the caller, and what became of them. */
-async function scene(t: TestContext, on: Script['on'], onGet?: Script['onGet']) {
+async function scene(t: TestContext, on: Script['on'], onGet?: Script['onGet'], backoffMs = 5) {
   const server = await scripted({
     capabilities: { tools: {}, resources: { subscribe: true } },
     ...(on === undefined ? {} : { on }),
@@ -23,7 +23,7 @@ async function scene(t: TestContext, on: Script['on'], onGet?: Script['onGet']) 
   const of = (principal: Principal | undefined): string => principal?.grants.join('+') ?? 'gate'
   const upstream = createUpstream({
     servers: { fix: { transport: 'http', network: ['127.0.0.0/8'], url: server.url, era: 'legacy' } },
-    limits: { backoffMinMs: 5, backoffMaxMs: 20 },
+    limits: { backoffMinMs: backoffMs, backoffMaxMs: backoffMs * 4 },
     credentials: {
       keyOf: (_, principal) => of(principal),
       headersFor: (_, principal) => {
@@ -102,3 +102,29 @@ test('a call behind a 401 is sent once more with other credentials, one whose 40
     server.of('tools/call').filter(({ message }) => JSON.stringify(message).includes(`"${name}"`)).length
   assert.deepEqual([runs('once'), runs('never'), runs('spoken')], [2, 2, 1])
 })
+
+for (const status of [401, 403]) {
+  test(`a server that refuses what one caller is shown with, by ${status}, is there for the others; that one is not tried at will`, async (t) => {
+    verifies('identity.exchange-per-principal')
+    const scripts: NonNullable<Script['on']> = {
+      plain: (reply) => reply.result('plain'),
+      initialize: (reply) => {
+        if (String(server.heard.at(-1)?.headers.authorization).includes('bad')) return reply.status(status)
+        reply.json({
+          jsonrpc: '2.0',
+          id: reply.id,
+          result: {
+            protocolVersion: '2025-11-25',
+            capabilities: { tools: {} },
+            serverInfo: { name: 's', version: '1' },
+          },
+        })
+      },
+    }
+    const { server, call } = await scene(t, scripts, undefined, 10_000)
+    for (let i = 0; i < 3; i++) await assert.rejects(call(who('bad'), 'plain'), UpstreamFailed)
+    const tries = server.of('initialize').length
+    assert.equal(await call(who('good'), 'plain'), 'plain')
+    assert.ok(tries <= 4, `${tries} tries`)
+  })
+}

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../call/json.ts'
 import { PROGRESS_TOKEN, withoutReservedMeta } from '../../mcp/era.ts'
 import type { Message, RpcId } from '../../mcp/jsonrpc.ts'
 import type { SseEvent } from '../../mcp/sse.ts'
+import { CredentialsRefused } from '../../ports/credentials.ts'
 import { UpstreamFailed, type HostReach } from '../../ports/upstream.ts'
 import { isBatch, splitBatch } from './batch.ts'
 import { readMessage, toAnswer, type ConnectContext } from './connection.ts'
@@ -193,7 +194,10 @@ function withoutAnswer(reply: ExchangeReply, server: string, method: string): Up
   const { status } = reply
   const said = `server \`${server}\` answered \`${method}\` with HTTP ${status} and no JSON-RPC answer`
   if (status === 401 || status === 403) {
-    return new UpstreamFailed('unavailable', `server \`${server}\` refuses the gate itself (HTTP ${status})`)
+    return new CredentialsRefused(
+      'unavailable',
+      `server \`${server}\` refuses the gate itself (HTTP ${status})`,
+    )
   }
   if (status === 429) return new UpstreamFailed('busy', said)
   // Proxies say 503 as well when they lost the server after it had the request; one that asks to come later did not send it.

@@ -1,6 +1,6 @@
 import type { Principal } from '../../call/call.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CredentialsMissing } from '../../ports/credentials.ts'
+import { CredentialsMissing, CredentialsRefused } from '../../ports/credentials.ts'
 import { UpstreamFailed } from '../../ports/upstream.ts'
 import { createBackoff, type Backoff } from './backoff.ts'
 import { untilAborted, type Connection } from './connection.ts'
@@ -229,8 +229,9 @@ export class Slots {
     try {
       connection = await connect(slot.address, AbortSignal.timeout(limits.connectMs))
     } catch (cause) {
-      // A caller with nothing to show was not brought to the server, and must not hold up the others.
-      if (!(cause instanceof CredentialsMissing)) started.failed(clock())
+      // A caller with nothing to show was not brought to the server, and one that it refuses must not hold up the others.
+      if (cause instanceof CredentialsRefused && slot.address.credential !== '') slot.backoff.failed(clock())
+      else if (!(cause instanceof CredentialsMissing)) started.failed(clock())
       throw cause
     }
     if (this.#closed) {
