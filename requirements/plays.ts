@@ -328,6 +328,11 @@ export const plays = {
     behaviour:
       'personal data, secrets and hidden text in arguments and answers are counted, replaced, hashed, masked, dropped or denied by class and direction, also where they stand in JSON or base64 inside a text',
   },
+  'play3.redaction.binary': {
+    source: 'playbook Play 3: "Redaction for prompts and outputs"; issue 5, item 1',
+    behaviour:
+      'pictures, sound, PDF and other files are told apart by their bytes, counted, dropped for a text or denied by kind, server and tool; what is not what it claims to be gets the strictest of that',
+  },
   'play3.redaction.write-back': {
     source: 'issue 5, actions by class and direction',
     behaviour: 'a placeholder that stands for redacted data is never written over that data',

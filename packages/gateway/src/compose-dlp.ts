@@ -7,7 +7,7 @@ import { dlpExceptions, dlpRules, pointerParts } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
 import type { SessionLabels } from './ports/session-labels.ts'
-import type { DlpOptions, OutputCheck } from './stages/dlp/dlp.ts'
+import type { DlpOptions, DlpRules, OutputCheck } from './stages/dlp/dlp.ts'
 import { scoreFields } from './text/injection/index.ts'
 import { scanText } from './text/scan.ts'
 import { keyedHash } from '@callgate/evidence'
@@ -31,7 +31,17 @@ export function openDlp(
 ): DlpOptions {
   const rules = new Map(Object.keys(config.servers).map((server) => [server, dlpRules(config, server)]))
   const fallback = dlpRules(config, undefined)
+  /** By what the operator wrote of a tool, or of several by a glob. */
+  const ofTools = new Map<NonNullable<Classified['binary']>, DlpRules>()
   const checks = new WeakMap<PinnedTool, CompiledSchema | 'refused'>()
+
+  function rulesFor({ server, kind, name }: Target): DlpRules {
+    const binary = kind === 'tool' ? classified(server, name)?.binary : undefined
+    if (binary === undefined) return rules.get(server) ?? fallback
+    const own = ofTools.get(binary) ?? dlpRules(config, server, binary)
+    ofTools.set(binary, own)
+    return own
+  }
 
   /** Compiled when an answer was changed for the first time: most never are. */
   function outputCheck({ server, kind, name }: Target): OutputCheck | undefined {
@@ -48,7 +58,7 @@ export function openDlp(
   }
 
   return {
-    rulesFor: ({ server }) => rules.get(server) ?? fallback,
+    rulesFor,
     scan: scanText,
     now,
     exceptions: dlpExceptions(config),

@@ -11,10 +11,12 @@ export interface Classified {
   readonly scopes: readonly string[]
   readonly urls: Entry['urls']
   readonly restore?: Entry['restore']
+  /** Absent: the tool has no rules of its own. */
+  readonly binary?: NonNullable<Entry['binary']>
 }
 
 /**
- * The operator's class, labels, needed scopes and kind of URLs of a tool by its bare name: an exact name wins over a glob, an earlier glob over a
+ * The operator's class, labels, needed scopes, kind of URLs and rules for binary content of a tool by its bare name: an exact name wins over a glob, an earlier glob over a
  * later one. A tool that nothing names is of class write.
  */
 export function classifier(tools: Readonly<Record<string, Entry>>) {
@@ -29,6 +31,7 @@ export function classifier(tools: Readonly<Record<string, Entry>>) {
       scopes: entry?.scopes ?? [],
       urls: entry?.urls ?? 'judged',
       ...(entry?.restore === undefined ? {} : { restore: entry.restore }),
+      ...(entry?.binary === undefined ? {} : { binary: entry.binary }),
     }
   }
 }

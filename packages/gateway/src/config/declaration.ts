@@ -13,7 +13,7 @@ import {
   word,
   grant,
 } from './forms.ts'
-import { dlp, restore, serverDlp } from './dlp.ts'
+import { dlp, restore, serverDlp, toolBinary } from './dlp.ts'
 import { egress, serverEgress, toolUrls } from './egress.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
@@ -131,6 +131,7 @@ const tool = z.strictObject({
     .describe('Grants that a token must hold, all of them, to call the tool.'),
   urls: toolUrls,
   restore,
+  binary: toolBinary,
 })
 
 const serverEntry = z.strictObject({

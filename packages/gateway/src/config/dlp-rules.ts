@@ -1,10 +1,13 @@
 import { globMatcher } from '../text/glob.ts'
 import { endOfDay } from './check.ts'
+import { BINARY_ACTIONS, BINARY_KINDS, type BinaryAction, type BinaryKind, MISMATCH } from '../text/binary.ts'
 import { type DataClass, dataClassOf } from '../text/data-class.ts'
 import type { ScreenAction } from '../text/screen.ts'
 import type { GatewayConfig } from './declaration.ts'
 
 type Actions = Readonly<Partial<Record<DataClass, ScreenAction>>>
+
+type BinaryActions = Readonly<Partial<Record<BinaryKind, BinaryAction>>>
 
 /** What is done where nobody says anything: nothing of a server's that is certain to harm, and nothing that could break a call. */
 const RESULTS: Actions = { secret: 'placeholder', credit_card: 'placeholder', hidden_text: 'drop' }
@@ -12,21 +15,38 @@ const RESULTS: Actions = { secret: 'placeholder', credit_card: 'placeholder', hi
 /**
  * What becomes of data in the calls of a server.
  * @param server undefined: of one that says nothing itself
+ * @param ofTool what one of its tools says of binary content
  */
 export function dlpRules(
   { dlp, servers }: Pick<GatewayConfig, 'dlp' | 'servers'>,
   server: string | undefined,
+  ofTool: BinaryActions = {},
 ) {
   const own = server === undefined ? undefined : servers[server]?.dlp
+  const ofBinary = binaryActionOf({ ...dlp.binary, ...own?.binary, ...ofTool })
   return {
     mode: own?.mode ?? dlp.mode,
-    arguments: actionOf({ ...dlp.arguments, ...own?.arguments }),
-    results: actionOf({ ...RESULTS, ...dlp.results, ...own?.results }),
+    // A tool that got a text for a picture would store that: in arguments it is refused, or let be.
+    arguments: actionOf({ ...dlp.arguments, ...own?.arguments }, (found) =>
+      ofBinary(found) === 'deny' ? 'deny' : 'count',
+    ),
+    results: actionOf({ ...RESULTS, ...dlp.results, ...own?.results }, ofBinary),
   }
 }
 
-function actionOf(actions: Actions) {
+function binaryActionOf(actions: BinaryActions) {
+  const strictest = Math.max(...BINARY_KINDS.map((kind) => BINARY_ACTIONS.indexOf(actions[kind] ?? 'pass')))
   return (found: string): ScreenAction => {
+    const kind = BINARY_KINDS.find((each) => found === `binary.${each}`)
+    // By a false claim nothing gets around the rule for what it is.
+    const action = found === MISMATCH ? BINARY_ACTIONS[strictest] : kind && actions[kind]
+    return action === undefined || action === 'pass' ? 'count' : action
+  }
+}
+
+function actionOf(actions: Actions, ofBinary: (found: string) => ScreenAction) {
+  return (found: string): ScreenAction => {
+    if (found.startsWith('binary.')) return ofBinary(found)
     const known = dataClassOf(found)
     return (known === undefined ? undefined : actions[known]) ?? 'count'
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { BINARY_ACTIONS } from '../text/binary.ts'
 import { DATA_CLASSES } from '../text/data-class.ts'
 import { SCREEN_ACTIONS } from '../text/screen.ts'
 
@@ -6,6 +7,13 @@ const known = z.enum(DATA_CLASSES)
 /** What goes to a server can be had back from nobody. */
 const inArguments = z.partialRecord(known, z.enum(SCREEN_ACTIONS.filter((action) => action !== 'reversible')))
 const inResults = z.partialRecord(known, z.enum(SCREEN_ACTIONS))
+const binaryAction = z.enum(BINARY_ACTIONS).exactOptional()
+const binary = z.strictObject({
+  image: binaryAction.describe('What becomes of pictures.'),
+  audio: binaryAction.describe('What becomes of sound and film.'),
+  pdf: binaryAction.describe('What becomes of PDF.'),
+  other: binaryAction.describe('What becomes of every other file.'),
+})
 const mode = z.enum(['observe', 'enforce'])
 
 const ACTIONS =
@@ -58,6 +66,11 @@ export const dlp = z.strictObject({
     .describe(
       'What is no fault although it was found; `callgate explain ID` prints the narrowest one for a refused call.',
     ),
+  binary: binary
+    .prefault({})
+    .describe(
+      'What becomes of pictures, sound and film (`audio`), PDF and other files, by their bytes rather than by what is claimed of them. `pass` counts them, `drop` puts a text in their place that tells kind, length and SHA-256, `deny` refuses the call or withholds its answer. What is not what it claims to be is `other`, and gets the strictest action of all. In arguments only `deny` acts. Default pass.',
+    ),
 })
 
 /** `servers.X.dlp`: the same for one server, class by class in place of `dlp`. */
@@ -68,6 +81,7 @@ export const serverDlp = z
       .exactOptional()
       .describe('In place of the classes of `dlp.arguments` that it names.'),
     results: inResults.exactOptional().describe('In place of the classes of `dlp.results` that it names.'),
+    binary: binary.exactOptional().describe('In place of the kinds of `dlp.binary` that it names.'),
   })
   .exactOptional()
   .describe('What becomes of data in calls of its tools, where that differs from `dlp`.')
@@ -79,3 +93,8 @@ export const restore = z
   .describe(
     'Arguments, as JSON pointers with `*` for any item, in which `<EMAIL_1>` becomes the value again that the session was shown so, and of which classes. Default: none.',
   )
+
+/** `servers.X.tools.Y.binary` */
+export const toolBinary = binary
+  .exactOptional()
+  .describe('In place of the kinds of `dlp.binary` and `servers.X.dlp.binary` that it names.')

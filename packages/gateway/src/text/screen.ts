@@ -1,6 +1,17 @@
 import { isUtf8 } from 'node:buffer'
 import { exactJson } from '../call/exact-json.ts'
-import { type Json, isJsonObject } from '../call/json.ts'
+import { type Json, type JsonObject, isJsonObject } from '../call/json.ts'
+import { MISMATCH } from './binary.ts'
+import {
+  type BinaryContent,
+  type BinaryItem,
+  DATA_URI_OR_RUN,
+  binaryItem,
+  binaryRun,
+  binaryText,
+  dataUri,
+  noticeOf,
+} from './binary-item.ts'
 import { DATA_CLASSES } from './data-class.ts'
 import type { Finding } from './finding.ts'
 import { runsIn } from './runs.ts'
@@ -111,13 +122,17 @@ class Screen {
   }
 
   #object(object: Readonly<Record<string, Json>>, depth: number): Json {
+    const item = binaryItem(object)
+    const notice = item && this.#binary(item)
+    if (item !== undefined && notice !== undefined) return this.#withNotice(item, notice, depth)
     let screened: [string, Json][] | undefined
     const entries = Object.entries(object)
     for (const [i, [name, before]] of entries.entries()) {
       if (SEALED.has(name) && typeof before === 'string') continue
       const key = this.#text(name, MAX_DEPTH)
       this.#path.push(name)
-      const after = this.value(before, depth)
+      const isCounted = name === item?.payload && typeof before === 'string'
+      const after = isCounted ? this.#encoded(before, depth, true) : this.value(before, depth)
       this.#path.pop()
       if (key !== name || after !== before) (screened ??= [...entries])[i] = [key, after]
     }
@@ -147,8 +162,29 @@ class Screen {
         return screened === inner ? text : JSON.stringify(screened)
       }
     }
+    const content = depth < MAX_DEPTH ? binaryText(text) : undefined
+    const notice = content && this.#binary(content)
+    return notice ?? this.#encoded(text, depth, content !== undefined)
+  }
+
+  /** @param isCounted the text is binary content as a whole, and was counted as that */
+  #encoded(text: string, depth: number, isCounted: boolean): string {
     const plain = this.#plain(text)
-    return depth < MAX_DEPTH && plain.length >= MIN_BASE64 ? this.#base64(plain, depth) : plain
+    if (depth >= MAX_DEPTH || plain.length < MIN_BASE64) return plain
+    return isCounted || !plain.includes(':') || !/data:/i.test(plain)
+      ? this.#base64(plain, depth, isCounted)
+      : this.#dataUris(plain, depth)
+  }
+
+  #dataUris(text: string, depth: number): string {
+    return text.replace(DATA_URI_OR_RUN, (all: string, head: string | undefined, payload: string = '') => {
+      if (head === undefined) return this.#run(all, depth, false)
+      const content = dataUri(head, payload)
+      const notice = content && this.#binary(content)
+      if (notice !== undefined) return notice
+      const kept = this.#base64(payload, depth, content !== undefined)
+      return kept === payload ? all : `${all.slice(0, all.length - payload.length)}${kept}`
+    })
   }
 
   /** What was found in plain sight. */
@@ -168,13 +204,13 @@ class Screen {
   }
 
   /** A run that decodes to a text in which something stands is that thing as a whole: its pieces cannot be cut out. */
-  #base64(text: string, depth: number): string {
+  #base64(text: string, depth: number, isCounted: boolean): string {
     let screened = ''
     let from = 0
     for (const { start, end } of runsIn(text, BASE64, MIN_BASE64)) {
       const padded = end + (/^={1,2}/.exec(text.slice(end, end + 2))?.[0].length ?? 0)
       const run = text.slice(start, padded)
-      const replaced = this.#run(run, depth)
+      const replaced = this.#run(run, depth, isCounted)
       if (replaced === run) continue
       screened += text.slice(from, start) + replaced
       from = padded
@@ -182,7 +218,11 @@ class Screen {
     return from === 0 ? text : screened + text.slice(from)
   }
 
-  #run(run: string, depth: number): string {
+  #run(run: string, depth: number, isCounted: boolean): string {
+    const content = isCounted ? undefined : binaryRun(run)
+    const notice = content && this.#binary(content)
+    if (notice !== undefined) return notice
+    // Some files, such as PDF, may be text none the less.
     const decoded = textOf(run)
     if (decoded === undefined) return run
     const within = new Screen(this.#screening, this.#path)
@@ -193,6 +233,29 @@ class Screen {
       (found) => this.#screening.actionOf(found, this.#path) !== 'count',
     )
     return changing === undefined ? run : (this.#replaced(changing, run) ?? run)
+  }
+
+  /** @returns what stands in the place of binary content; undefined where it stays as it is */
+  #binary(content: BinaryContent): string | undefined {
+    this.#count(`binary.${content.kind}`)
+    if (content.mismatch) this.#count(MISMATCH)
+    const found = content.mismatch ? MISMATCH : `binary.${content.kind}`
+    const action = this.#screening.actionOf(found, this.#path)
+    if (action === 'count') return undefined
+    this.changed = true
+    if (this.places.size < MAX_PLACES) this.places.add(`${this.#pointer()} ${found}`)
+    // What is denied is withheld as a whole: nobody reads what stands in its place.
+    if (action === 'deny') this.denied.add(found)
+    return action === 'deny' ? `[redacted:${found}]` : noticeOf(content)
+  }
+
+  #withNotice(item: BinaryItem, notice: string, depth: number): JsonObject {
+    return Object.fromEntries(
+      Object.entries(item.replaced(notice)).map(([name, value]) => [
+        name,
+        value === notice ? value : this.value(value, depth),
+      ]),
+    )
   }
 
   /** JSON pointer (RFC 6901) of the place, in which `*` stands for a name that is data. */
@@ -226,7 +289,7 @@ class Screen {
       case 'mask':
         return text.replace(/[\p{L}\p{N}]/gu, '*')
       case 'drop':
-        return ''
+        return found.startsWith('binary.') ? `[redacted:${found}]` : ''
     }
   }
 }
