@@ -357,6 +357,16 @@ export const plays = {
     behaviour:
       'an exception lets one class pass in one place of one tool for one caller until a day, `explain` prints the narrowest one for a refused call, and `check` fails for one that is over or matches nothing',
   },
+  'play3.redaction.own-words': {
+    source: "issue 5, the operator's dictionaries and patterns",
+    behaviour:
+      'words, phrases and patterns of the operator are classes of their own with actions by direction, found in time linear in the text, and one that cannot be used is named',
+  },
+  'play3.redaction.canary': {
+    source: 'issue 5, canaries; SECURITY.md 3.1',
+    behaviour:
+      'a value that must never be seen is refused in arguments and withheld in answers, also cased, parted, reversed or encoded, the log tells where, and nothing tells what',
+  },
   'play3.redaction.schema': {
     source: 'MCP 2025-11-25, tools: output schema',
     behaviour:

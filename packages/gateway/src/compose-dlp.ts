@@ -1,5 +1,5 @@
 import { createPlaceholders } from './adapters/memory/placeholders.ts'
-import { type Json, textsIn } from './call/json.ts'
+import { type Json, type JsonObject, textsIn } from './call/json.ts'
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
@@ -8,8 +8,8 @@ import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
 import type { SessionLabels } from './ports/session-labels.ts'
 import type { DlpOptions, DlpRules, OutputCheck } from './stages/dlp/dlp.ts'
+import type { Finding } from './text/finding.ts'
 import { scoreFields } from './text/injection/index.ts'
-import { scanText } from './text/scan.ts'
 import { keyedHash } from '@callgate/evidence'
 
 /** What screening needs of the rest of the gate. */
@@ -20,6 +20,9 @@ interface DlpWorld {
   /** Whether a rule of the policy in force reads what sessions have seen. */
   readonly readsLabels: () => boolean
   readonly now: () => number
+  readonly scan: (text: string) => readonly Finding[]
+  /** Tells the log of record. */
+  readonly note: (event: string, detail: JsonObject) => void
   /** What the operator says of a tool. */
   readonly classified: (server: string, tool: string) => Classified | undefined
 }
@@ -27,7 +30,7 @@ interface DlpWorld {
 /** What rows 7 and 12 go by: the operator's rules by server, and what tools say of their answers. */
 export function openDlp(
   config: GatewayConfig,
-  { catalog, macKey, labels, readsLabels, now, classified }: DlpWorld,
+  { catalog, macKey, labels, readsLabels, now, classified, scan, note }: DlpWorld,
 ): DlpOptions {
   const rules = new Map(Object.keys(config.servers).map((server) => [server, dlpRules(config, server)]))
   const fallback = dlpRules(config, undefined)
@@ -59,7 +62,15 @@ export function openDlp(
 
   return {
     rulesFor,
-    scan: scanText,
+    scan,
+    onCanary: ({ target, principal }, direction) =>
+      note('dlp.canary', {
+        server: target.server,
+        tool: target.name,
+        actor: principal.actor.id,
+        tenant: principal.tenant,
+        in: direction,
+      }),
     now,
     exceptions: dlpExceptions(config),
     hash: (tenant, text) => keyedHash(macKey(tenant), text),

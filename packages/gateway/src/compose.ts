@@ -21,6 +21,7 @@ import { openLog } from './compose-log.ts'
 import { createNotes } from './compose-notes.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
 import { openDlp } from './compose-dlp.ts'
+import { openScan } from './compose-scan.ts'
 import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
@@ -267,6 +268,8 @@ async function compose(
       readsLabels: () => policy.set.readsLabels,
       now,
       classified: (server, tool) => classifiers.get(server)?.(tool),
+      scan: await openScan(config),
+      note,
     }),
   )
   const scopesOf = ({ server, kind, name }: Target) =>

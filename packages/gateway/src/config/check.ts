@@ -2,6 +2,7 @@ import { judgeHost, stripHost } from '../net/address.ts'
 import { ENROLLED_ISSUER } from '../ports/enrolments.ts'
 import { parseReference } from '../ports/secret-reference.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
+import { isFindable, patternProblem } from '../text/own.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import type { ConfigPath } from './problem.ts'
@@ -20,6 +21,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkIssuers(config, strict),
     ...checkCertificates(config),
     ...checkServers(config, strict),
+    ...checkOwnData(config),
   ]
 }
 
@@ -55,6 +57,19 @@ function checkTransport({ host, publicUrl, tls }: DeclaredConfig['listener']): F
   if (tls.crl !== undefined && tls.clientCa === undefined)
     findings.push(finding(['listener', 'tls', 'crl'], 'goes with `clientCa`, whose certificates it revokes'))
   return findings
+}
+
+function checkOwnData({ dlp }: DeclaredConfig): Finding[] {
+  return Object.entries(dlp.own).flatMap(([name, { words, file, pattern }]): Finding[] => {
+    if (words === undefined && file === undefined && pattern === undefined)
+      return [finding(['dlp', 'own', name], 'needs `words`, `file` or `pattern`')]
+    const lost = words?.findIndex((word) => !isFindable(word)) ?? -1
+    if (lost >= 0) return [finding(['dlp', 'own', name, 'words', lost], 'has no letter and no digit')]
+    const problem = pattern === undefined ? undefined : patternProblem(pattern)
+    return problem === undefined
+      ? []
+      : [finding(['dlp', 'own', name, 'pattern'], `is no pattern of RE2: ${problem}`)]
+  })
 }
 
 function checkCertificates({ identity, listener }: DeclaredConfig): Finding[] {

@@ -28,9 +28,19 @@ export function dlpRules(
     mode: own?.mode ?? dlp.mode,
     // A tool that got a text for a picture would store that: in arguments it is refused, or let be.
     arguments: actionOf({ ...dlp.arguments, ...own?.arguments }, (found) =>
-      ofBinary(found) === 'deny' ? 'deny' : 'count',
+      found.startsWith('binary.')
+        ? ofBinary(found) === 'deny'
+          ? 'deny'
+          : 'count'
+        : ofOwn(found, 'arguments'),
     ),
-    results: actionOf({ ...RESULTS, ...dlp.results, ...own?.results }, ofBinary),
+    results: actionOf({ ...RESULTS, ...dlp.results, ...own?.results }, (found) =>
+      found.startsWith('binary.') ? ofBinary(found) : ofOwn(found, 'results'),
+    ),
+  }
+
+  function ofOwn(found: string, direction: 'arguments' | 'results'): ScreenAction {
+    return found === 'canary' ? 'deny' : (dlp.own[found.slice('own.'.length)]?.[direction] ?? 'count')
   }
 }
 
@@ -44,11 +54,10 @@ function binaryActionOf(actions: BinaryActions) {
   }
 }
 
-function actionOf(actions: Actions, ofBinary: (found: string) => ScreenAction) {
+function actionOf(actions: Actions, ofOthers: (found: string) => ScreenAction) {
   return (found: string): ScreenAction => {
-    if (found.startsWith('binary.')) return ofBinary(found)
     const known = dataClassOf(found)
-    return (known === undefined ? undefined : actions[known]) ?? 'count'
+    return known === undefined ? ofOthers(found) : (actions[known] ?? 'count')
   }
 }
 

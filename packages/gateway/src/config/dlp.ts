@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { path } from './forms.ts'
 import { BINARY_ACTIONS } from '../text/binary.ts'
 import { DATA_CLASSES } from '../text/data-class.ts'
 import { SCREEN_ACTIONS } from '../text/screen.ts'
@@ -44,6 +45,32 @@ const exception = z.strictObject({
   why: z.string().max(500).exactOptional().describe('Why it is no fault.'),
 })
 
+const ownAction = z.enum(SCREEN_ACTIONS.filter((action) => action !== 'reversible')).default('count')
+
+/** `dlp.own.NAME`: what only the operator knows to be worth something. */
+const own = z.strictObject({
+  words: z
+    .array(z.string().min(2).max(256))
+    .max(1_000)
+    .exactOptional()
+    .describe('Words and phrases, found whole. More of them go into a file.'),
+  file: path
+    .exactOptional()
+    .describe('File with one word or phrase a line, at most 100,000; read at the start of the gate.'),
+  pattern: z
+    .string()
+    .min(1)
+    .max(512)
+    .exactOptional()
+    .describe('Pattern in RE2 syntax, such as `TICKET-[0-9]{6}`; its time is linear in the text.'),
+  ignoreCase: z
+    .boolean()
+    .default(true)
+    .describe('Whether large and small letters are the same. Default true.'),
+  arguments: ownAction.describe('What becomes of it in arguments. Default count.'),
+  results: ownAction.describe('What becomes of it in what servers say. Default count.'),
+})
+
 /** `dlp`: what becomes of personal data, secrets and hidden text. */
 export const dlp = z.strictObject({
   mode: mode
@@ -58,6 +85,21 @@ export const dlp = z.strictObject({
     .prefault({})
     .describe(
       'The same for what servers answer, ask, log and tell; also `reversible`: `<CLASS_1>` in its place, which tools with `restore` get back. Default: `placeholder` for secret and credit_card, `drop` for hidden_text, `count` for the rest.',
+    ),
+  own: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_]{0,30}$/, { error: 'a name of small letters, digits and `_`' }),
+      own,
+    )
+    .prefault({})
+    .describe('Classes of the operator, `own.NAME`: dictionaries and patterns.'),
+  canaries: z
+    .strictObject({
+      file: path.describe('File with one value a line, at least 8 letters and digits each, at most 256.'),
+    })
+    .exactOptional()
+    .describe(
+      'Values that must never be seen, such as seeded rows: calls that send one are refused, answers that hold one are withheld, and the event `dlp.canary` tells. They are found also cased, parted, reversed and encoded.',
     ),
   exceptions: z
     .array(exception)

@@ -96,7 +96,7 @@ test('the least configuration is the strictest one', () => {
     },
     servers: {},
     policy: { files: [join(folder, 'policy.yaml')] },
-    dlp: { mode: 'enforce', arguments: {}, results: {}, exceptions: [], binary: {} },
+    dlp: { mode: 'enforce', arguments: {}, results: {}, own: {}, exceptions: [], binary: {} },
     egress: { mode: 'enforce', schemes: ['http', 'https'], ports: [], allow: [], deny: [], resolve: true },
     evidence: { checkpointMs: 1000, checkpointRecords: 1000 },
     assertion: {},

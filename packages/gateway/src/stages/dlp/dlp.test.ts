@@ -37,6 +37,7 @@ const stages = (
     hash: () => '0'.repeat(64),
     now: () => 0,
     exceptions: [],
+    onCanary: () => undefined,
     outputCheck: () => undefined,
     placeholders: createPlaceholders(),
     restorable: () => undefined,

@@ -49,6 +49,8 @@ export interface DlpOptions extends RestoreOptions {
   readonly outputCheck: (target: Target) => OutputCheck | undefined
   /** Whether a rule reads what sessions have seen, and an answer reads like instructions to the model. */
   readonly instructs: (answer: Json) => boolean
+  /** Told of a call that holds a value which must never be seen. */
+  readonly onCanary: (call: AuthorizedCall, direction: DlpException['in']) => void
   /** Keeps what a session has seen; durable when it resolves. */
   readonly label: (session: Session, label: string) => Promise<void>
 }
@@ -130,11 +132,12 @@ export function createDlpStages(options: DlpOptions): DlpStages {
         const given = call.retry?.responses === undefined ? [call.args] : [call.args, call.retry.responses]
         const screened = joined(given.map((value) => screen(value, call, actionOf)))
         const found = foundIn(screened, 'arguments', excepted)
+        if ('canary' in screened.counts) options.onCanary(call, 'arguments')
         if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
           refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
         if (screened.denied.length > 0)
           throw new Refusal('CG_DLP_ARGUMENT', {
-            publicText: `the arguments hold what may not be sent to this tool (${screened.denied.join(', ')}); leave it out, or tell the user`,
+            publicText: `the arguments hold what may not be sent to this tool${named(screened.denied)}; leave it out, or tell the user`,
             internal: `denied in the arguments: ${screened.denied.join(', ')}`,
             judgement: judgementOf(call),
             screened: found,
@@ -201,6 +204,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     const actionOf = actionsOf(call, 'results', excepted)
     const found = screen(answer.value, call, actionOf)
     const screened = foundIn(found, 'results', excepted, before)
+    if ('canary' in found.counts) options.onCanary(call, 'results')
     const observed = observedIn(rules, rules.results, found, 'result')
     const grown: AnsweredCall = {
       ...call,
@@ -211,7 +215,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     }
     if (found.denied.length > 0)
       throw new Refusal('CG_DLP_RESULT', {
-        publicText: `${RAN}: it holds what may not be read from this tool (${found.denied.join(', ')})`,
+        publicText: `${RAN}: it holds what may not be read from this tool${named(found.denied)}`,
         internal: `denied in the result: ${found.denied.join(', ')}`,
         screened,
       })
@@ -257,6 +261,12 @@ function fail(cause: unknown): never {
     internal: `the answer could not be screened: ${cause instanceof Error ? cause.message : String(cause)}`,
     cause,
   })
+}
+
+/** Classes that a caller is told of: that a value was a canary is nobody's business who may have been made to send it. */
+function named(denied: readonly string[]): string {
+  const shown = denied.filter((found) => found !== 'canary')
+  return shown.length === 0 ? '' : ` (${shown.join(', ')})`
 }
 
 /** One of several values that were screened. */
