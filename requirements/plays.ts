@@ -333,6 +333,11 @@ export const plays = {
     behaviour:
       'pictures, sound, PDF and other files are told apart by their bytes, counted, dropped for a text or denied by kind, server and tool; what is not what it claims to be gets the strictest of that',
   },
+  'play3.redaction.detector': {
+    source: 'playbook Play 3: "Redaction for prompts and outputs"; issue 5, item 1',
+    behaviour:
+      "names and places that the operator's detector finds are treated as our own findings are; while it gives no answer calls are refused, or pass counted where the operator says so",
+  },
   'play3.redaction.write-back': {
     source: 'issue 5, actions by class and direction',
     behaviour: 'a placeholder that stands for redacted data is never written over that data',

@@ -21,6 +21,7 @@ export interface OwnCredentials {
   readonly options: Pick<UpstreamOptions, 'credentials' | 'assertCaller'>
   /** Undefined: no server asks for any. */
   readonly consents: OpenConsents | undefined
+  readonly readSecret: ReadSecret
   close(): Promise<void>
 }
 
@@ -68,6 +69,7 @@ export async function openOwnCredentials(config: GatewayConfig, deps: ConsentsDe
   })
   return {
     consents,
+    readSecret,
     options: {
       credentials,
       ...(gate === undefined || asserting.size === 0

@@ -1,3 +1,5 @@
+import type { ReadSecret } from './adapters/credentials/index.ts'
+import { createPresidio } from './adapters/detector/presidio.ts'
 import { createPlaceholders } from './adapters/memory/placeholders.ts'
 import { type Json, type JsonObject, textsIn } from './call/json.ts'
 import type { Target } from './call/refusal.ts'
@@ -7,6 +9,7 @@ import { dlpExceptions, dlpRules, pointerParts } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
 import type { SessionLabels } from './ports/session-labels.ts'
+import type { DlpDetector } from './stages/dlp/detection.ts'
 import type { DlpOptions, DlpRules, OutputCheck } from './stages/dlp/dlp.ts'
 import type { Finding } from './text/finding.ts'
 import { scoreFields } from './text/injection/index.ts'
@@ -25,12 +28,13 @@ interface DlpWorld {
   readonly note: (event: string, detail: JsonObject) => void
   /** What the operator says of a tool. */
   readonly classified: (server: string, tool: string) => Classified | undefined
+  readonly detector: DlpDetector | undefined
 }
 
 /** What rows 7 and 12 go by: the operator's rules by server, and what tools say of their answers. */
 export function openDlp(
   config: GatewayConfig,
-  { catalog, macKey, labels, readsLabels, now, classified, scan, note }: DlpWorld,
+  { catalog, macKey, labels, readsLabels, now, classified, scan, note, detector }: DlpWorld,
 ): DlpOptions {
   const rules = new Map(Object.keys(config.servers).map((server) => [server, dlpRules(config, server)]))
   const fallback = dlpRules(config, undefined)
@@ -73,6 +77,7 @@ export function openDlp(
       }),
     now,
     exceptions: dlpExceptions(config),
+    detector,
     hash: (tenant, text) => keyedHash(macKey(tenant), text),
     outputCheck,
     placeholders: createPlaceholders({ now }),
@@ -87,6 +92,22 @@ export function openDlp(
     instructs: (answer) => readsLabels() && scoreFields(textsIn(answer), 'tool_result').findings.length > 0,
     label: ({ key }, label) => labels.add(key, label, now()),
   }
+}
+
+/** The operator's detector, which is asked for the first time by the first call; undefined where there is none. */
+export function openDetector(
+  { dlp: { detector: config } }: GatewayConfig,
+  readSecret: ReadSecret,
+  onProblem: (problem: string) => void,
+): DlpDetector | undefined {
+  if (config === undefined) return undefined
+  const { token, onFailure, ...asked } = config
+  const detector = createPresidio({
+    ...asked,
+    token: token === undefined ? undefined : () => readSecret(token, false),
+    now: () => performance.now(),
+  })
+  return { detector, onFailure, timeoutMs: config.timeoutMs, onProblem }
 }
 
 function compiled(schema: Json): CompiledSchema | 'refused' {

@@ -20,7 +20,7 @@ import { listen } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
 import { createNotes } from './compose-notes.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
-import { openDlp } from './compose-dlp.ts'
+import { openDetector, openDlp } from './compose-dlp.ts'
 import { openScan } from './compose-scan.ts'
 import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
@@ -260,6 +260,7 @@ async function compose(
   const classifiers = new Map(
     Object.entries(config.servers).map(([id, server]) => [id, classifier(server.tools)]),
   )
+  const detector = openDetector(config, own.readSecret, (problem) => sayOnce('dlp.detector', problem))
   const dlp = createDlpStages(
     openDlp(config, {
       catalog,
@@ -270,6 +271,7 @@ async function compose(
       classified: (server, tool) => classifiers.get(server)?.(tool),
       scan: await openScan(config),
       note,
+      detector,
     }),
   )
   const scopesOf = ({ server, kind, name }: Target) =>
@@ -465,6 +467,7 @@ async function compose(
       await inFlightAtMost(enclosed === undefined ? DRAIN_MS : 0)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
       await upstream.close()
+      await detector?.detector.close()
       await own.close()
       // What was aborted still has its outcome to record, and large arguments are hashed off this thread.
       await inFlightAtMost(RECORD_MS)

@@ -77,6 +77,7 @@ export type ReasonCode =
   | 'CG_DLP_SCHEMA'
   | 'CG_DLP_RESULT'
   | 'CG_DLP_FAILED'
+  | 'CG_DLP_DETECTOR'
   | 'CG_EGRESS_PRIVATE'
   | 'CG_EGRESS_UNREADABLE'
   | 'CG_EGRESS_DENIED'

@@ -22,6 +22,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkCertificates(config),
     ...checkServers(config, strict),
     ...checkOwnData(config),
+    ...checkDetector(config, strict),
   ]
 }
 
@@ -168,6 +169,23 @@ function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
       if (why !== undefined) findings.push(finding([...path, 'url'], why))
     }
   }
+  return findings
+}
+
+function checkDetector({ dlp: { detector } }: DeclaredConfig, strict: boolean): Finding[] {
+  if (detector === undefined) return []
+  const findings: Finding[] = []
+  const path = ['dlp', 'detector'] as const
+  const host = stripHost(new URL(detector.url).hostname)
+  if (judgeHost(host).isLinkLocal)
+    findings.push(
+      finding(
+        [...path, 'url'],
+        `is at \`${host}\`, a link-local address or metadata service, which no detector may be`,
+      ),
+    )
+  const parsed = detector.token === undefined ? undefined : parseReference(detector.token, { strict })
+  if (parsed !== undefined && 'problem' in parsed) findings.push(finding([...path, 'token'], parsed.problem))
   return findings
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { path } from './forms.ts'
 import { BINARY_ACTIONS } from '../text/binary.ts'
+import { isServerUrl, path, text, word } from './forms.ts'
+import { secret } from './server-access.ts'
 import { DATA_CLASSES } from '../text/data-class.ts'
 import { SCREEN_ACTIONS } from '../text/screen.ts'
 
@@ -71,6 +72,51 @@ const own = z.strictObject({
   results: ownAction.describe('What becomes of it in what servers say. Default count.'),
 })
 
+/** `dlp.detector` */
+const detector = z.strictObject({
+  url: text(
+    'an https URL without user, password and fragment; plain http on loopback only',
+    isServerUrl,
+  ).describe('Base of the analyzer API of Presidio; `/analyze` is put behind it. Texts of calls go there.'),
+  token: secret.exactOptional().describe('Bearer token for it, by reference. Default: none is shown.'),
+  language: word('a language of two letters', /^[a-z]{2}$/)
+    .default('en')
+    .describe('Language that the texts are taken for.'),
+  timeoutMs: z
+    .int()
+    .min(10)
+    .max(5_000)
+    .default(1_000)
+    .describe(
+      'Milliseconds that a question may take; each call asks before it is sent and when it is answered.',
+    ),
+  minScore: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe('Findings that are less sure than this count as none.'),
+  classes: z
+    .record(word('a type of entity such as `PERSON`', /^[A-Z][A-Z0-9_]{0,63}$/), z.enum(DATA_CLASSES))
+    .refine((classes) => Object.keys(classes).length > 0, 'at least one type of entity')
+    .default({ PERSON: 'person', LOCATION: 'location' })
+    .describe(
+      'Our class for each type of entity; other types are not asked for. Default: PERSON is `person`, LOCATION is `location`.',
+    ),
+  onFailure: z
+    .enum(['deny', 'pass'])
+    .default('deny')
+    .describe(
+      'What becomes of a call while the detector gives no answer: refused or withheld (CG_DLP_DETECTOR), or passed with what our own scanner finds, which the record counts as `detector_down`.',
+    ),
+  maxTextBytes: z
+    .int()
+    .min(1_024)
+    .max(1_048_576)
+    .default(131_072)
+    .describe('Most bytes of text in one question; a call with more counts as one without an answer.'),
+})
+
 /** `dlp`: what becomes of personal data, secrets and hidden text. */
 export const dlp = z.strictObject({
   mode: mode
@@ -112,6 +158,11 @@ export const dlp = z.strictObject({
     .prefault({})
     .describe(
       'What becomes of pictures, sound and film (`audio`), PDF and other files, by their bytes rather than by what is claimed of them. `pass` counts them, `drop` puts a text in their place that tells kind, length and SHA-256, `deny` refuses the call or withholds its answer. What is not what it claims to be is `other`, and gets the strictest action of all. In arguments only `deny` acts. Default pass.',
+    ),
+  detector: detector
+    .exactOptional()
+    .describe(
+      'A detector of your own beside the scanner, for names and places; see docs/dlp.md. Default: none.',
     ),
 })
 

@@ -51,6 +51,8 @@ export function expectation(node: SchemaNode): string {
   switch (node.type) {
     case 'boolean':
       return '`true` or `false`'
+    case 'number':
+      return `a number${bounds(node.minimum, node.maximum)}`
     case 'integer':
       return `an integer${bounds(node.minimum, node.maximum)}`
     case 'array':

@@ -3,7 +3,8 @@ import { isCredentialHeader } from '../ports/credentials.ts'
 import { isTokenKey, parseReference } from '../ports/secret-reference.ts'
 import { isServerUrl, ownCidr, path, text } from './forms.ts'
 
-const secret = text(
+/** A secret that is shown to somebody. */
+export const secret = text(
   'a secret by reference such as `file:token` or `vault:https://...`; see docs/secrets.md',
   (value) => !('problem' in parseReference(value, { strict: false })) && !isTokenKey(value),
 )

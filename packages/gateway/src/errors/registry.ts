@@ -572,6 +572,14 @@ export const registry = {
     fix: 'a fault of the gate: report it with the record, which says what failed; nothing passes unscreened',
     sees: both,
   },
+  CG_DLP_DETECTOR: {
+    status: 503,
+    rpc: -31445,
+    publicText:
+      'what this call holds could not be looked through, because the detector of personal data gives no answer; try again later, or tell the user',
+    fix: 'see why in the record: the detector of `dlp.detector` is down, slow, asked too often, or answers nonsense, or the texts are longer than `maxTextBytes`. Where calls should go on without it set `dlp.detector.onFailure: pass`',
+    sees: both,
+  },
 
   // Row 8: egress.
   CG_EGRESS_PRIVATE: {

@@ -12,6 +12,8 @@ export const DATA_CLASSES = [
   'mac_address',
   'secret',
   'hidden_text',
+  'person',
+  'location',
 ] as const
 
 export type DataClass = (typeof DATA_CLASSES)[number]

@@ -26,7 +26,8 @@ export type ScreenAction = (typeof SCREEN_ACTIONS)[number]
 
 /** How a value is screened. */
 export interface Screening {
-  readonly scan: (text: string) => readonly Finding[]
+  /** @param isFile the text is base64 of a file as a whole */
+  readonly scan: (text: string, isFile: boolean) => readonly Finding[]
   /** @param path members and items that lead to the text, from the value that is screened */
   readonly actionOf: (found: string, path: readonly string[]) => ScreenAction
   /** Keyed hash of a text, for `hash`. */
@@ -149,7 +150,7 @@ class Screen {
   #leaf(text: string, depth: number): string {
     const screened = this.#text(text, depth)
     if (screened === text || this.#screening.typed !== true) return screened
-    const [whole] = this.#screening.scan(text)
+    const [whole] = this.#screening.scan(text, false)
     if (whole?.start === 0 && whole.end === text.length) return standIn(whole.class, text) ?? screened
     return URL.canParse(text) ? 'https://redacted.invalid/' : screened
   }
@@ -169,7 +170,7 @@ class Screen {
 
   /** @param isCounted the text is binary content as a whole, and was counted as that */
   #encoded(text: string, depth: number, isCounted: boolean): string {
-    const plain = this.#plain(text)
+    const plain = this.#plain(text, isCounted)
     if (depth >= MAX_DEPTH || plain.length < MIN_BASE64) return plain
     return isCounted || !plain.includes(':') || !/data:/i.test(plain)
       ? this.#base64(plain, depth, isCounted)
@@ -188,8 +189,8 @@ class Screen {
   }
 
   /** What was found in plain sight. */
-  #plain(text: string): string {
-    const findings = this.#screening.scan(text)
+  #plain(text: string, isFile = false): string {
+    const findings = this.#screening.scan(text, isFile)
     if (findings.length === 0) return text
     let screened = ''
     let from = 0
@@ -261,7 +262,7 @@ class Screen {
   /** JSON pointer (RFC 6901) of the place, in which `*` stands for a name that is data. */
   #pointer(): string {
     const named = (name: string): string =>
-      name.length > 64 || this.#screening.scan(name).length > 0
+      name.length > 64 || this.#screening.scan(name, false).length > 0
         ? '*'
         : name.replaceAll('~', '~0').replaceAll('/', '~1')
     return this.#path.map((name) => `/${named(name)}`).join('')

@@ -9,12 +9,13 @@ import type {
 } from '../../call/call.ts'
 import { type Json, isJsonObject, member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
-import { Refusal, type Target } from '../../call/refusal.ts'
+import { type Judgement, Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import { parseExact } from '../../mcp/json-exact.ts'
+import { DetectorDown } from '../../ports/detector.ts'
 import type { Placeholders } from '../../ports/placeholders.ts'
-import type { Finding } from '../../text/finding.ts'
 import { PLACEHOLDER, type ScreenAction, type Screened, screenValue } from '../../text/screen.ts'
+import { DETECTOR_DOWN, type Detection, type DlpDetector, type Scan, detectIn } from './detection.ts'
 import { type DlpException, excepting } from './exceptions.ts'
 import { screenedHost } from './host-link.ts'
 import { type RestoreOptions, createRestoreStage } from './restore.ts'
@@ -39,7 +40,9 @@ export interface OutputCheck {
 export interface DlpOptions extends RestoreOptions {
   readonly placeholders: Placeholders
   readonly rulesFor: (target: Target) => DlpRules
-  readonly scan: (text: string) => readonly Finding[]
+  readonly scan: Scan
+  /** Undefined: nobody else is asked, and screening does not wait. */
+  readonly detector?: DlpDetector | undefined
   readonly exceptions: readonly DlpException[]
   /** Milliseconds since the epoch, for the end of exceptions. */
   readonly now: () => number
@@ -73,12 +76,15 @@ export interface DlpStages {
  * what the operator wants (playbook Play 3, "Redaction for prompts and outputs").
  */
 export function createDlpStages(options: DlpOptions): DlpStages {
-  const { rulesFor, scan } = options
+  const { rulesFor, scan, detector } = options
+  const own: Detection = { scan, isDown: false }
+  const budgetMs = 2_000 + (detector?.timeoutMs ?? 0)
 
   function screen(
     value: Json,
     { principal, session }: IdentifiedCall,
     actionOf: ActionOf,
+    { scan }: Detection,
     typed = false,
   ): Screened {
     return screenValue(value, {
@@ -115,7 +121,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
 
   function crosses(before: string, text: string, actionOf: ActionOf): boolean {
     const seam = before.length
-    return scan(before + text).some(
+    return scan(before + text, false).some(
       ({ class: found, start, end }) => start < seam && end > seam && actionOf(found, []) !== 'count',
     )
   }
@@ -124,47 +130,24 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     restore: createRestoreStage(options),
     arguments: {
       name: 'dlp-in',
-      budgetMs: 2_000,
-      run(call) {
-        const rules = rulesFor(call.target)
-        const excepted: Record<string, number> = {}
-        const actionOf = actionsOf(call, 'arguments', excepted)
-        const given = call.retry?.responses === undefined ? [call.args] : [call.args, call.retry.responses]
-        const screened = joined(given.map((value) => screen(value, call, actionOf)))
-        const found = foundIn(screened, 'arguments', excepted)
-        if ('canary' in screened.counts) options.onCanary(call, 'arguments')
-        if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
-          refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
-        if (screened.denied.length > 0)
-          throw new Refusal('CG_DLP_ARGUMENT', {
-            publicText: `the arguments hold what may not be sent to this tool${named(screened.denied)}; leave it out, or tell the user`,
-            internal: `denied in the arguments: ${screened.denied.join(', ')}`,
-            judgement: judgementOf(call),
-            screened: found,
-          })
-        const observed = observedIn(rules, rules.arguments, screened, 'argument')
-        const grown: ScreenedCall = {
-          ...call,
-          ...(observed.length === 0
-            ? {}
-            : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
-          host: screenedHost(call.host, {
-            says: (value) => screen(value, call, actionsOf(call, 'results')),
-            hears: (value) => screen(value, call, actionsOf(call, 'arguments')),
-            crosses: (before, text) => crosses(before, text, actionsOf(call, 'results')),
-          }),
-          screened: found,
-        }
-        return screened.changed ? withArguments(grown, call) : grown
+      budgetMs,
+      run(call, signal) {
+        if (detector === undefined) return toSend(call, own, signal)
+        return detectIn(givenTo(call), scan, detector, mayPass(call.target), signal)
+          .catch(unanswered({ judgement: judgementOf(call) }))
+          .then((detection) => toSend(call, detection, signal))
       },
     },
     results: {
       name: 'dlp-out',
-      budgetMs: 2_000,
-      run(call) {
+      budgetMs,
+      run(call, signal) {
         try {
-          const grown = answered(call, rulesFor(call.target))
-          return options.instructs(call.answer.value) ? labelled(grown).catch(fail) : grown
+          if (detector === undefined) return toRead(call, own)
+          return detectIn(call.answer.value, scan, detector, mayPass(call.target), signal)
+            .catch(unanswered({ publicText: `${RAN}: it could not be looked through; tell the user` }))
+            .then((detection) => toRead(call, detection))
+            .catch(fail)
         } catch (cause) {
           return fail(cause)
         }
@@ -172,12 +155,61 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     },
   }
 
+  function mayPass(target: Target): boolean {
+    return detector?.onFailure === 'pass' || rulesFor(target).mode === 'observe'
+  }
+
+  function toSend(call: AuthorizedCall, detection: Detection, signal: AbortSignal): ScreenedCall {
+    const rules = rulesFor(call.target)
+    const excepted: Record<string, number> = {}
+    const actionOf = actionsOf(call, 'arguments', excepted)
+    const given = givenTo(call)
+    const screened = joined(given.map((value) => screen(value, call, actionOf, detection)))
+    const found = foundIn(withDown(screened, detection), 'arguments', excepted)
+    if ('canary' in screened.counts) options.onCanary(call, 'arguments')
+    if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
+      refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
+    if (screened.denied.length > 0)
+      throw new Refusal('CG_DLP_ARGUMENT', {
+        publicText: `the arguments hold what may not be sent to this tool${named(screened.denied)}; leave it out, or tell the user`,
+        internal: `denied in the arguments: ${screened.denied.join(', ')}`,
+        judgement: judgementOf(call),
+        screened: found,
+      })
+    const observed = observedIn(rules, rules.arguments, screened, 'argument')
+    const side = (direction: DlpException['in']) => (value: Json) => {
+      const actionOf = actionsOf(call, direction)
+      if (detector === undefined) return screen(value, call, actionOf, own)
+      return detectIn(value, scan, detector, mayPass(call.target), signal)
+        .catch(unanswered({}))
+        .then((found) => screen(value, call, actionOf, found))
+    }
+    const grown: ScreenedCall = {
+      ...call,
+      ...(observed.length === 0
+        ? {}
+        : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
+      host: screenedHost(call.host, {
+        says: side('results'),
+        hears: side('arguments'),
+        crosses: (before, text) => crosses(before, text, actionsOf(call, 'results')),
+      }),
+      screened: found,
+    }
+    return screened.changed ? withArguments(grown, call, detection) : grown
+  }
+
+  function toRead(call: AnsweredCall, detection: Detection): AnsweredCall | Promise<AnsweredCall> {
+    const grown = answered(call, rulesFor(call.target), detection)
+    return options.instructs(call.answer.value) ? labelled(grown).catch(fail) : grown
+  }
+
   /** The call with what may be sent, checked again: a placeholder may be too long for its place, or of another type. */
-  function withArguments(grown: ScreenedCall, call: AuthorizedCall): ScreenedCall {
+  function withArguments(grown: ScreenedCall, call: AuthorizedCall, detection: Detection): ScreenedCall {
     const actionOf = actionsOf(call, 'arguments')
     const given = parseExact(call.argsBytes) ?? call.args
     const fitting = (typed: boolean) => {
-      const argsBytes = Buffer.from(JSON.stringify(screen(given, call, actionOf, typed).value))
+      const argsBytes = Buffer.from(JSON.stringify(screen(given, call, actionOf, detection, typed).value))
       const args: unknown = JSON.parse(argsBytes.toString('utf8'))
       return isJsonObject(args) && !call.schema?.validate(args) ? { args, argsBytes } : undefined
     }
@@ -190,7 +222,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     }
     const responses = call.retry?.responses
     if (call.retry === undefined || responses === undefined) return { ...grown, ...fits }
-    const { value } = screen(responses, call, actionOf)
+    const { value } = screen(responses, call, actionOf, detection)
     return {
       ...grown,
       ...fits,
@@ -198,12 +230,12 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     }
   }
 
-  function answered(call: AnsweredCall, rules: DlpRules): AnsweredCall {
+  function answered(call: AnsweredCall, rules: DlpRules, detection: Detection): AnsweredCall {
     const { answer, screened: before } = call
     const excepted: Record<string, number> = { ...before.excepted }
     const actionOf = actionsOf(call, 'results', excepted)
-    const found = screen(answer.value, call, actionOf)
-    const screened = foundIn(found, 'results', excepted, before)
+    const found = screen(answer.value, call, actionOf, detection)
+    const screened = foundIn(withDown(found, detection), 'results', excepted, before)
     if ('canary' in found.counts) options.onCanary(call, 'results')
     const observed = observedIn(rules, rules.results, found, 'result')
     const grown: AnsweredCall = {
@@ -221,22 +253,26 @@ export function createDlpStages(options: DlpOptions): DlpStages {
       })
     if (!found.changed) return grown
     const exact = parseExact(answer.bytes) ?? answer.value
-    const value = screen(exact, call, actionOf).value
-    const bytes = Buffer.from(JSON.stringify(valid(call, exact, value, actionOf)))
+    const value = screen(exact, call, actionOf, detection).value
+    const bytes = Buffer.from(
+      JSON.stringify(
+        valid(call, exact, value, (part) => screen(part, call, actionOf, detection, true).value),
+      ),
+    )
     const read: unknown = JSON.parse(bytes.toString('utf8'))
     if (!isJsonObject(read)) throw new TypeError('an answer is an object')
     return { ...grown, answer: { ...answer, value: read, bytes } }
   }
 
   /** What hosts validate must stay valid: they would take the whole answer for broken. */
-  function valid(call: AnsweredCall, exact: Json, value: Json, actionOf: ActionOf): Json {
+  function valid(call: AnsweredCall, exact: Json, value: Json, typedOf: (part: Json) => Json): Json {
     if (!isJsonObject(exact) || !isJsonObject(value) || call.answer.kind === 'error') return value
     const given = member(exact, 'structuredContent')
     const structured = member(value, 'structuredContent')
     const output = options.outputCheck(call.target)
     if (given === undefined || structured === undefined || output === undefined) return value
     if (!output.formats && output.fits(plain(structured))) return value
-    const typed = screen(given, call, actionOf, true).value
+    const typed = typedOf(given)
     if (output.fits(plain(typed))) return { ...value, structuredContent: typed }
     throw new Refusal('CG_DLP_SCHEMA', {
       publicText: `${RAN}: without what may not be read it is no answer of this tool any more`,
@@ -249,6 +285,24 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     await options.label(call.session, INJECTION)
     return { ...call, screened: { ...call.screened, result: { ...call.screened.result, [INJECTION]: 1 } } }
   }
+}
+
+/** Everything that the server will get. */
+function givenTo({ args, retry }: AuthorizedCall): Json[] {
+  return retry?.responses === undefined ? [args] : [args, retry.responses]
+}
+
+/** Of a call that the detector did not answer for nobody knows what it holds: it is refused. */
+function unanswered(more: { readonly publicText?: string; readonly judgement?: Judgement }) {
+  return (cause: unknown): never => {
+    if (!(cause instanceof DetectorDown)) throw cause
+    throw new Refusal('CG_DLP_DETECTOR', { ...more, internal: cause.message, cause })
+  }
+}
+
+/** What was found, and that the detector saw none of it. */
+function withDown<T extends Pick<Screened, 'counts'>>(screened: T, { isDown }: Detection): T {
+  return isDown ? { ...screened, counts: { ...screened.counts, [DETECTOR_DOWN]: 1 } } : screened
 }
 
 /** As schemas judge it: numbers that were kept as written are read. */
