@@ -158,6 +158,12 @@ test('no text makes the scan throw, and what it finds lies in the text, in order
     fc.constantFrom(
       '4012888888881881',
       '123-45-6789',
+      'AB123456C',
+      '756.9217.0769.85',
+      '131052-308T',
+      'born ',
+      'passport no. ',
+      '1990-05-03',
       'DE89',
       '@',
       'a.b',

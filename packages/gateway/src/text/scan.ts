@@ -4,7 +4,8 @@ import { cardFrom } from './pii/card.ts'
 import { type Group, groupsFrom } from './pii/digits.ts'
 import { emailAt } from './pii/email.ts'
 import { ibanAt } from './pii/iban.ts'
-import { ssnFrom } from './pii/national.ts'
+import { birthAt, hetuFrom, nationalFrom, nationalWordAt, passportAt } from './pii/identity.ts'
+import { ssnFrom } from './pii/ssn.ts'
 import { colonAddressAt, ipv4From, macAt } from './pii/network.ts'
 import { phoneFrom } from './pii/phone.ts'
 import { secretsIn } from './secrets/index.ts'
@@ -107,7 +108,10 @@ function fromGroups(text: string, groups: readonly Group[], from: number): Findi
     const one =
       formedAt(text, groups, i, from) ??
       (rest < MIN_DIGITS ? undefined : (cardFrom(text, groups, i) ?? ssnFrom(text, groups, i))) ??
+      (i === 0 ? birthAt(text, group) : undefined) ??
+      (rest < MIN_DIGITS ? undefined : nationalFrom(text, groups, i)) ??
       ipv4From(text, groups, i) ??
+      partOfWord(text, group, from) ??
       (rest < MIN_DIGITS ? undefined : phoneFrom(text, groups, i))
     rest -= group.end - group.start
     if (one === undefined || one.start < from) continue
@@ -117,6 +121,13 @@ function fromGroups(text: string, groups: readonly Group[], from: number): Findi
       rest -= (groups[i + 1]?.end ?? 0) - (groups[i + 1]?.start ?? 0)
   }
   return found
+}
+
+/** Numbers with letters in them, and those that a word before them names. */
+function partOfWord(text: string, group: Group, from: number): Finding | undefined {
+  if (group.end - group.start < 2) return undefined
+  const found = nationalWordAt(text, group) ?? hetuFrom(text, group) ?? passportAt(text, group)
+  return found === undefined || found.start < from ? undefined : found
 }
 
 /** What its signs beside a group tell: letters before an account number, colons, hyphens and points of addresses. */
