@@ -14,8 +14,10 @@ const SEED = Number(process.env['CALLGATE_SEED'] ?? randomInt(2 ** 31))
 /** Kills of one state folder; then a new one, so that many kills do not mean an ever longer log to verify. */
 const KILLS_PER_LOG = 20
 const HOSTS = 12
-/** Longest life of a gate under load, in milliseconds. */
-const LONGEST_MS = 400
+/** Most calls that end before a gate dies. Lives are measured in calls: a slow machine makes as many as a fast one. */
+const LONGEST_LIFE = 100
+/** Longest time from the last of them to the death, in milliseconds, so that deaths fall anywhere in a call. */
+const LONGEST_PAUSE_MS = 20
 
 const POLICY = `
 - { rule: allow-all, when: { server: fix }, decision: allow }
@@ -43,7 +45,8 @@ interface Life {
 /** Starts a gate, loads it, kills it at a random moment. */
 async function liveAndDie(gate: TestGate, name: string, random: () => number): Promise<readonly HostCall[]> {
   const load = startLoad({ url: gate.url, issuer: openDevIssuer(gate.state), name, hosts: HOSTS, random })
-  await pause(random() * LONGEST_MS)
+  await load.ended(Math.floor(random() * LONGEST_LIFE))
+  await pause(random() * LONGEST_PAUSE_MS)
   await gate.stop('SIGKILL')
   await load.stop()
   return load.calls

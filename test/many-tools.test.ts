@@ -24,7 +24,7 @@ const LIST_TIMEOUT_MS = 5_000
 const LIVING = (LIVING_HTTP + 3) * TOOLS
 const HANGS = 99
 /** Of the wait that is due: 1.5 by `npm run proof -- 3`; other tests on the same cores stretch the time that CI sees. */
-const MOST = process.env['CALLGATE_PROOF_MANY_TOOLS'] === undefined ? 3 : 1.5
+const MOST = process.env['CALLGATE_PROOF_MANY_TOOLS'] === undefined ? 6 : 1.5
 const stdio = [0, 1, 2].map(() => new Fixture(Array.from({ length: TOOLS }, (_, i) => textTool(`tool-${i}`))))
 const exited = new Fixture([textTool('echo')])
 const folder = mkdtempSync(join(tmpdir(), 'callgate-many-'))
@@ -173,7 +173,12 @@ test('10,000 tools come in pages that together show each once, in one order', ()
 
 test('a server that hung is listed once it answers, and `tail` has one line for each that went and one for its return', async () => {
   verifies('hosts.unavailable-told')
-  const warm = await list('tester')
+  let warm = await list('tester')
+  // It is asked again in its own time, which is later where the first lists took long.
+  for (let i = 0; i < 60 && warm.names.length < LIVING + TOOLS; i++) {
+    await sleep(500)
+    warm = await list('tester')
+  }
   assert.equal(warm.names.length, LIVING + TOOLS)
   assert.deepEqual(away(warm.meta), [
     { server: 'exited', reason: 'unavailable' },

@@ -275,8 +275,9 @@ test('questions about roots are answered by the gate alone, after its intent is 
   server.answers['tasks/get'] = { ...STATE, status: 'input_required', inputRequests: { r: ROOTS } }
   const alone = resultOf(await ask('tasks/get', { taskId }))
   assert.deepEqual([alone['status'], alone['inputRequests']], ['working', undefined])
-  const last = (await gate.records()).at(-2)?.record
-  assert.equal(last?.kind, 'intent')
+  // Counted refusals of the tests before may be written at any time.
+  const calls = (await gate.records()).map(({ record }) => record.kind).filter((kind) => kind !== 'refusals')
+  assert.deepEqual(calls.slice(-2), ['intent', 'outcome'])
 })
 
 test('what a poll may not bring breaks the protocol: another task, an undeclared question, a wrong type', async () => {

@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { DevIssuer } from '../../packages/gateway/src/adapters/keys/dev-issuer.ts'
 
 /** Numbers that look random and are the same for the same seed (mulberry32). From 0 up to, not including, 1. */
@@ -104,6 +105,8 @@ export interface LoadOptions {
 export interface Load {
   /** Ended calls, in the order of their ends. */
   readonly calls: readonly HostCall[]
+  /** Waits until `count` calls have ended, or until no host calls any more. */
+  ended(count: number): Promise<void>
   /** Waits until every host has the end of its last call. */
   stop(): Promise<void>
 }
@@ -131,8 +134,13 @@ export function startLoad(options: LoadOptions): Load {
   }
 
   const running = Array.from({ length: hosts }, host)
+  // A host stops calling when it loses an answer.
+  const gone = (): number => calls.filter(({ end }) => end === 'lost').length
   return {
     calls,
+    async ended(count) {
+      while (calls.length < count && gone() < hosts) await pause(1)
+    },
     async stop() {
       stopping.abort()
       await Promise.all(running)
