@@ -79,6 +79,11 @@ export const operations = {
     behaviour: 'proven on the running gate, not read from its configuration',
     deferred: HARDENING,
   },
+  'rollout.status': {
+    source: 'issue 6, "Nothing breaks on day one"',
+    behaviour:
+      '`callgate rollout status` tells for every control in observe mode what it would have refused or changed, by actor and tool, each with the narrowest fix; enforced, it refuses just that',
+  },
   'hardening.secrets': {
     source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
     behaviour: 'proven on the running gate, not read from its configuration',

@@ -6,7 +6,6 @@ const EGRESS = 'waits for stages/egress'
 const DLP = 'waits for stages/dlp'
 const LIMITS = 'waits for stages/limits'
 const STEP_UP = 'waits for stages/step-up and the ticket providers'
-const IDEMPOTENCY = 'waits for stages/idempotency'
 const TELEMETRY = 'waits for telemetry/: spans, metrics and exporters'
 const DETECTIONS = 'waits for detections/'
 const RESPONSE = 'waits for stages/switches and response/'
@@ -139,7 +138,16 @@ export const plays = {
     source: 'playbook, What you will ship: "mTLS, JWT claims, replay defense, rate limits, idempotency"',
     behaviour:
       'the same key twice gives one upstream effect, and the same key with another payload is refused',
-    deferred: IDEMPOTENCY,
+  },
+  'play2.idempotency.nodes': {
+    source: 'playbook, What you will ship: "mTLS, JWT claims, replay defense, rate limits, idempotency"',
+    behaviour: 'two calls of one key at the same time on two machines give one upstream effect',
+    deferred: NODES,
+  },
+  'idempotency.bounds': {
+    source: 'ARCHITECTURE.md section 4, IdempotencyStore; OWASP API4:2023',
+    behaviour:
+      'what is remembered of idempotency keys is bounded in keys, keys of a caller, bytes of answers and time, and no key is forgotten to make room',
   },
   'play2.no-passthrough': {
     source: 'playbook Play 2: "Purpose-scoped tokens"; MCP authorization, token passthrough',
@@ -183,6 +191,11 @@ export const plays = {
     source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
     behaviour:
       'a secret is named by file, exec, env, vault, awssm, awskms or pkcs11 reference; any other text is refused without being quoted',
+  },
+  'secrets.untold': {
+    source: 'issue 4, "Secrets never appear in logs, spans, evidence, errors or --json"; OWASP MCP01',
+    behaviour:
+      'an error, a record and a diff name the place of a secret, never the secret: not of references with arguments, of addresses with passwords or queries, of the environment and last words of servers, of options and files that are wrong',
   },
   'secrets.no-env-strict': {
     source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
@@ -372,6 +385,16 @@ export const plays = {
     behaviour:
       'a value that must never be seen is refused in arguments and withheld in answers, also cased, parted, reversed or encoded, the log tells where, and nothing tells what',
   },
+  'play3.windowed': {
+    source: 'ARCHITECTURE.md section 3, "Facts for conditions"; issue 6, windowed facts',
+    behaviour:
+      'rules read how much a session or an actor did within a window, the call that is judged included; the call that would pass a limit is refused whole, over parallel calls too, and what was not sent does not count',
+  },
+  'play3.redaction.beside-calls': {
+    source: 'issue 5, one scanner; ARCHITECTURE.md section 2',
+    behaviour:
+      'lists of resources and prompts, completions and the log messages of streams that stay open are screened like calls; what cannot be called by another name is left out',
+  },
   'play3.redaction.schema': {
     source: 'MCP 2025-11-25, tools: output schema',
     behaviour:
@@ -410,7 +433,6 @@ export const plays = {
     source: 'playbook Play 3: "Require ticket for destructive bulk changes"',
     behaviour:
       'a destructive bulk change needs a ticket that the ticket system confirms, bound to the hash of the arguments, once',
-    deferred: STEP_UP,
   },
   'play3.ssrf.arguments': {
     source: 'playbook Play 3: "block-ssrf"; OWASP API7:2023',
@@ -615,6 +637,11 @@ export const plays = {
     source: 'playbook Play 8: "Only run signed MCP servers and tool bundles"',
     behaviour: 'a tampered file and an unsigned server are refused',
     deferred: SUPPLY,
+  },
+  'play8.signed-only.publisher': {
+    source: 'issue 5, injection signal: "approved per server and publisher"; MITRE ATLAS T0109',
+    behaviour:
+      'what was approved of a server is withheld when the configuration takes it from another host, package or image, until a person approves it of that one; another version, port or path is the same publisher',
   },
   'play8.signed-only.definitions': {
     source: 'playbook Play 8: "Only run signed MCP servers and tool bundles"; CVE-2025-54136',

@@ -271,7 +271,7 @@ test('under observe files pass, and the record says what would have been done', 
   assert.deepEqual(observed, [
     '(dlp: deny binary.audio in the argument)',
     '(dlp: deny binary.audio in the result)',
-    '(dlp: drop binary.image in the result)',
     '(dlp: deny binary.mismatch in the result)',
+    '(dlp: drop binary.image in the result)',
   ])
 })

@@ -137,3 +137,28 @@ test('what cannot be used is named at the start or by `check`, and never shown',
     assert.doesNotMatch(told, /long-enough-1/)
   }
 })
+
+test('`callgate scan --config` looks for the same, and what it cannot use is exit code 2', async (t) => {
+  verifies('play3.redaction.own-words')
+  const own = mkdtempSync(join(folder, 'g'))
+  const { gate } = await start(t, own, DLP)
+  const run = (...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, 'scan', ...args], {
+      encoding: 'utf8',
+      input: `of the bluebird, a RED kestrel, TICKET-123456, ${CANARY.toUpperCase()} and blueberries`,
+    })
+    return { status, stdout, stderr }
+  }
+  const { status, stdout } = run('--config', gate.config)
+  assert.equal(status, 1)
+  assert.deepEqual(
+    [...stdout.matchAll(/^-:1:\d+ (\S+)/gm)].map(([, found]) => found),
+    ['own.project', 'own.project', 'own.ticket', 'canary'],
+  )
+  assert.deepEqual(run().stdout, 'nothing found\n')
+  rmSync(join(own, 'words.txt'))
+  const broken = run('-c', gate.config)
+  assert.equal(broken.status, 2)
+  assert.match(broken.stderr, /`dlp\.own\.project\.file`: .*words\.txt cannot be read \(ENOENT\)/)
+  assert.equal(run('-c', join(own, 'none.yaml')).status, 2)
+})

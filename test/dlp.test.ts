@@ -300,7 +300,11 @@ test('under observe everything passes, and the record says what would have been 
   assert.match(sent ?? '', new RegExp(CARD))
   const outcome = (await own.records()).map(({ record }) => record).findLast(({ kind }) => kind === 'outcome')
   assert.ok(outcome?.kind === 'outcome')
-  assert.deepEqual(outcome.found, { arguments: { credit_card: 1 }, result: { email: 1 } })
+  assert.deepEqual(outcome.found, {
+    arguments: { credit_card: 1 },
+    places: ['arguments /text credit_card', 'results /content/0/text email'],
+    result: { email: 1 },
+  })
   assert.deepEqual(outcome.decision?.observed, [
     '(dlp: deny credit_card in the argument)',
     '(dlp: placeholder email in the result)',

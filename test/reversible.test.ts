@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Fixture } from './harness/fixtures.ts'
 import { TestGate } from './harness/gate.ts'
+import { modern } from './harness/modern.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'callgate-reversible-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -122,4 +123,37 @@ test('what is put back is judged like any argument', async (t) => {
     'it is too long for its place',
   )
   assert.deepEqual((await call('send', { to: '<EMAIL_1>' })).sent, { to: ADA })
+})
+
+test('a modern host repeats what it wrote in its headers, and that is what they are compared with', async (t) => {
+  verifies('play3.redaction.reversible')
+  const addressed = { ...text, maxLength: 15, 'x-mcp-header': 'To' }
+  const fixture = new Fixture([
+    tool('read'),
+    { ...tool('send'), inputSchema: { type: 'object', properties: { to: addressed } } },
+  ])
+  const gate = await TestGate.start(
+    {
+      folder: mkdtempSync(join(folder, 'g')),
+      servers: fixture.yaml('fix', { more: SERVER }),
+      more: 'listener: { port: 0 }\ndlp: { results: { email: reversible } }',
+    },
+    t,
+  )
+  const token = gate.mint({})
+  await modern(gate, 'tools/call', { name: 'fix__read', arguments: { text: ADA } }, { token })
+  const send = (header: string) =>
+    modern(
+      gate,
+      'tools/call',
+      { name: 'fix__send', arguments: { to: '<EMAIL_1>' } },
+      { token, headers: { 'mcp-param-to': header } },
+    )
+  assert.doesNotMatch((await send('<EMAIL_1>')).body, /CG_/)
+  const sent = () => fixture.receivedOf('tools/call').map(({ line }) => line)
+  assert.match(sent().at(-1) ?? '', /ada@example\.com/)
+  const before = sent().length
+  for (const other of ['<EMAIL_2>', ADA, ''])
+    assert.match((await send(other)).body, /CG_WIRE_HEADER_MISMATCH/, other)
+  assert.equal(sent().length, before)
 })

@@ -79,6 +79,8 @@ interface CallRecord extends RecordBase {
     | undefined
   /** Digest of the policy that decided. */
   readonly policy?: string | undefined
+  /** Ticket that its system confirmed for the call. */
+  readonly ticket?: string | undefined
 }
 
 /** Durable before a side effect: the gate is about to send this call upstream. */
@@ -100,6 +102,8 @@ export interface OutcomeRecord extends CallRecord {
   /** Whether the server answered with a result or with a JSON-RPC error. */
   readonly answer?: 'result' | 'error' | undefined
   readonly is_error?: boolean | undefined
+  /** Id of the call that ran and had this answer: this one did not run. */
+  readonly replayed?: string | undefined
   readonly result?: Payload | undefined
   readonly ms: number
   readonly upstream_ms?: number | undefined
@@ -270,12 +274,14 @@ const CALL: Shape = {
     'excepted?': areCounts,
   },
   'policy?': isText,
+  'ticket?': isText,
 }
 const OUTCOME: Shape = {
   ...CALL,
   outcome: (value) => OUTCOMES.some((one) => one === value),
   'code?': isText,
   'internal?': isText,
+  'replayed?': isId,
   'result?': PAYLOAD,
   ms: isDuration,
   'upstream_ms?': isDuration,

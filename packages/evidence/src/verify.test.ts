@@ -104,6 +104,15 @@ test('an answered non-read call without an intent before it is a problem; all el
   assert.deepEqual(await problemsOf([intent('a'), write('a')], 1), [])
 })
 
+test('a call that had the answer of another one needs no intent, unless it was sent all the same', async () => {
+  assert.deepEqual(await problemsOf([intent('a'), write('a'), write('b', { replayed: 'a' })]), [])
+  const missing = /record 2 \(b\): write call was answered without an intent/
+  const sent = write('b', { replayed: 'a', upstream_ms: 3 })
+  assert.match((await problemsOf([intent('a'), write('a'), sent]))[0] ?? '', missing)
+  assert.match((await problemsOf([intent('a'), write('a'), write('b', { replayed: 'b' })]))[0] ?? '', missing)
+  assert.throws(() => encodeRecord(write('b', { replayed: 'no id' })), /`replayed`/)
+})
+
 test('a signed leaf that is no canonical record is a problem', async () => {
   const leaves = [encodeRecord(outcome('a')), Buffer.from('{"b":1,"a":2}')]
   const { problems } = await verifyLog(readerOf(filesOf(leaves)), { verifierKey })

@@ -8,7 +8,7 @@ import type { VerifierKey } from './note.ts'
 import { PENDING, damagedAt, scanPending } from './pending.ts'
 import type { PendingScan } from './pending.ts'
 import { decodeRecord } from './record.ts'
-import type { EvidenceRecord } from './record.ts'
+import type { EvidenceRecord, OutcomeRecord } from './record.ts'
 import { verifiedLeaves } from './verify-tiles.ts'
 import type { Problem, Report } from './verify-tiles.ts'
 
@@ -141,13 +141,18 @@ class RecordChecker {
     if (record.kind === 'intent') this.#intents.add(record.id)
     if (record.kind !== 'outcome') return
     const intended = this.#intents.delete(record.id)
-    if (intended || record.outcome !== 'answered' || !needsIntent(record.call)) return
+    if (intended || record.outcome !== 'answered' || isRepeat(record) || !needsIntent(record.call)) return
     this.#report({
       where: `record ${index} (${record.id})`,
       what: `${record.call.class ?? 'unclassified'} call was answered without an intent record before it`,
       fix: 'a side effect happened without a durable intent; treat it as an incident',
     })
   }
+}
+
+/** Whether a call had the answer of another one and was not sent itself, so that it had no side effect. */
+function isRepeat({ id, replayed, upstream_ms }: OutcomeRecord): boolean {
+  return replayed !== undefined && replayed !== id && upstream_ms === undefined
 }
 
 /** Every class but `read` needs two records; a tool without a class counts as one that writes. */

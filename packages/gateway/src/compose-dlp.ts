@@ -10,7 +10,8 @@ import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
 import type { SessionLabels } from './ports/session-labels.ts'
 import type { DlpDetector } from './stages/dlp/detection.ts'
-import type { DlpOptions, DlpRules, OutputCheck } from './stages/dlp/dlp.ts'
+import type { DlpOptions, OutputCheck } from './stages/dlp/dlp.ts'
+import type { DlpRules } from './stages/dlp/screener.ts'
 import type { Finding } from './text/finding.ts'
 import { scoreFields } from './text/injection/index.ts'
 import { keyedHash } from '@callgate/evidence'
@@ -70,7 +71,8 @@ export function openDlp(
     onCanary: ({ target, principal }, direction) =>
       note('dlp.canary', {
         server: target.server,
-        tool: target.name,
+        // A URI may hold the canary itself.
+        ...(target.kind === 'tool' ? { tool: target.name } : { of: target.kind }),
         actor: principal.actor.id,
         tenant: principal.tenant,
         in: direction,

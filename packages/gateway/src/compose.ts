@@ -1,3 +1,4 @@
+import { keyedHash } from '@callgate/evidence'
 import { join } from 'node:path'
 import { type Duplex, duplexPair } from 'node:stream'
 import { createApprovals } from './adapters/file/approvals.ts'
@@ -9,6 +10,7 @@ import { openSessionLabels } from './adapters/file/session-labels.ts'
 import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
 import { openDevIssuer } from './adapters/keys/dev-issuer.ts'
 import { createKeySource } from './adapters/keys/key-source.ts'
+import { createLimitStore } from './adapters/memory/limit-store.ts'
 import { createSessions } from './adapters/memory/sessions.ts'
 import { createUpstream } from './adapters/upstream/index.ts'
 import { newCallId } from './call/id.ts'
@@ -25,6 +27,7 @@ import { openScan } from './compose-scan.ts'
 import { openEgress } from './compose-egress.ts'
 import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
+import { openIdempotency } from './compose-idempotency.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { openEvidenceKey } from './compose-signers.ts'
 import { consentVerbs } from './control/consent-verbs.ts'
@@ -42,8 +45,10 @@ import { RefusalCounter } from './pipeline/refusal-counter.ts'
 import { createRunner } from './pipeline/runner.ts'
 import { createCatalogStage } from './stages/catalog/catalog.ts'
 import { createResolver } from './stages/catalog/resolver.ts'
+import { createBesideCalls } from './stages/dlp/beside-calls.ts'
 import { createDlpStages } from './stages/dlp/dlp.ts'
 import { createEgressStage } from './stages/egress/egress.ts'
+import { askHost } from './stages/forward/ask-host.ts'
 import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
 import { createTaskIds } from './stages/forward/task-ids.ts'
@@ -54,9 +59,12 @@ import { createRecordIntent, createRecordStage } from './stages/record/record.ts
 import { createRecords } from './stages/record/records.ts'
 import { createSchemaStage } from './stages/schema/schema.ts'
 import { createScopeStage, isInScope, isServerInScope } from './stages/scope/scope.ts'
+import { createClaimStage, createStepUpStage } from './stages/step-up/step-up.ts'
 import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
+import { publisherOf } from './supply/publisher.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
+import { openTickets, ticketClaims } from './compose-tickets.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
 import { CONSENT_PATH, createConsent } from './wire/consent.ts'
 import { ENROL_PATH, createEnrol } from './wire/enrol.ts'
@@ -221,7 +229,11 @@ async function compose(
     declaredTo(config.servers[server], catalog.server(server)?.capabilities ?? {}, host)
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
   const policySigns = await signsOf(config.policy.files)
-  const policy = await PolicyHolder.open(config.policy.files, macKey)
+  const policy = await PolicyHolder.open(
+    config.policy.files,
+    macKey,
+    createLimitStore({ clock: () => performance.now() }),
+  )
   const listeners = new Listeners({
     upstream,
     declared,
@@ -231,7 +243,7 @@ async function compose(
     policies: new Map(
       Object.entries(config.servers).map(([id, server]) => [
         id,
-        { approve: server.approve, classify: classifier(server.tools) },
+        { approve: server.approve, publisher: publisherOf(server), classify: classifier(server.tools) },
       ]),
     ),
     store: createPinStore(join(state, 'pins.json')),
@@ -260,26 +272,33 @@ async function compose(
   const classifiers = new Map(
     Object.entries(config.servers).map(([id, server]) => [id, classifier(server.tools)]),
   )
+  const idempotency = await openIdempotency(config, {
+    node,
+    keyRing,
+    macKey,
+    classifiers,
+    onProblem: (problem) => sayOnce('idempotency.problem', problem),
+  })
   const detector = openDetector(config, own.readSecret, (problem) => sayOnce('dlp.detector', problem))
-  const dlp = createDlpStages(
-    openDlp(config, {
-      catalog,
-      macKey,
-      labels,
-      readsLabels: () => policy.set.readsLabels,
-      now,
-      classified: (server, tool) => classifiers.get(server)?.(tool),
-      scan: await openScan(config),
-      note,
-      detector,
-    }),
-  )
+  const screening = openDlp(config, {
+    catalog,
+    macKey,
+    labels,
+    readsLabels: () => policy.set.readsLabels,
+    now,
+    classified: (server, tool) => classifiers.get(server)?.(tool),
+    scan: await openScan(config),
+    note,
+    detector,
+  })
+  const dlp = createDlpStages(screening)
   const scopesOf = ({ server, kind, name }: Target) =>
     (kind === 'tool' ? classifiers.get(server)?.(name).scopes : undefined) ?? []
   /** What a caller is shown: what policy could allow, and its token is for. */
   const mayReach = (principal: Principal, target: Target, tool: PinnedTool | undefined) =>
     isInScope(principal, target, tool?.labels ?? [], scopesOf(target)) &&
     policy.mayReach(principal, target, tool)
+  const tickets = openTickets(config, own.readSecret)
   const inFlight = new InFlight()
   const levels = new LogLevels()
   const refusals = new RefusalCounter(log, now, newCallId)
@@ -297,8 +316,18 @@ async function compose(
       ),
       policy: createPolicy(policy),
       scope: createScopeStage(scopesOf),
+      stepUp: createStepUpStage({
+        tickets,
+        assignees: config.tickets?.assignees,
+        hash: (tenant, text) => keyedHash(macKey(tenant), text),
+        ask: askHost,
+        authorize: (call) => policy.authorize(call),
+        now,
+      }),
       dlpArguments: dlp.arguments,
       egress: createEgressStage(openEgress(config, classifiers)),
+      idempotency: idempotency.stages.begin,
+      claim: createClaimStage(ticketClaims(replay)),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
         upstream,
@@ -310,6 +339,7 @@ async function compose(
         recordIntent,
       }),
       dlpResults: dlp.results,
+      keep: idempotency.stages.keep,
     }),
     {
       inFlight,
@@ -339,6 +369,7 @@ async function compose(
     listeners,
     levels,
     declared,
+    beside: createBesideCalls(screening),
     listTimeoutMs: (server) => config.servers[server]?.listTimeoutMs ?? DEFAULT_LIST_MS,
   })
 
@@ -468,6 +499,7 @@ async function compose(
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
       await upstream.close()
       await detector?.detector.close()
+      await tickets?.close()
       await own.close()
       // What was aborted still has its outcome to record, and large arguments are hashed off this thread.
       await inFlightAtMost(RECORD_MS)
@@ -479,6 +511,7 @@ async function compose(
       await evidenceKey.close()
       await replay.close()
       await labels.close()
+      await idempotency.store.close()
       await keys.close()
     },
   }

@@ -62,6 +62,7 @@ const world: World = {
     resolver: async (servers) => (await examination()).examineResolver(servers),
     health: async (url, isTls) => (await examination()).examineHealth(url, isTls),
   },
+  openScan: async (config) => (await import('./compose-scan.ts')).openScan(config),
   openResolver: async () => (await import('./adapters/dns/resolver.ts')).createDnsResolver(),
   consent: {
     listen: async () => (await import('./wire/consent-callback.ts')).listenForConsent(),

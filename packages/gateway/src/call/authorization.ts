@@ -12,6 +12,8 @@ export interface AuthorizationDetail {
   /** Labels that a tool may have, and one of them it must: undefined: any, or none. */
   readonly datatypes: readonly string[] | undefined
   readonly purpose: string | undefined
+  /** Ticket that the token was given for; nobody has confirmed it. */
+  readonly ticket?: string | undefined
 }
 
 /** `type` of such details; those of other types are for other services. */
@@ -40,4 +42,9 @@ export function detailFor(
       actions.includes(action) &&
       (datatypes === undefined || (labels.length > 0 && labels.every((label) => datatypes.includes(label)))),
   )
+}
+
+/** Whether a text may be the id of a ticket in any system; what it means is asked of the system. */
+export function isTicketId(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._#/-]{0,127}$/.test(text)
 }

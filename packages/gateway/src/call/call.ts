@@ -97,10 +97,14 @@ export interface ReceivedCall {
   readonly traceId: string | undefined
   /** Raw headers of a modern request, names and values in turn; empty for a legacy one, which repeats nothing in them. */
   readonly headers: readonly string[]
+  /** Ticket that the caller names for this call; nobody has confirmed it. */
+  readonly ticket?: string | undefined
   /** The host's end of this call. */
   readonly host: HostLink
   /** Undefined for a call that begins. */
   readonly retry: Continuation | undefined
+  /** Key under which the host wants the call to run once; undefined: it gave none. */
+  readonly idempotencyKey: string | undefined
 }
 
 /** How a modern host goes on with a call that was answered by questions (2026-07-28, MRTR). */
@@ -178,6 +182,8 @@ export interface ResolvedCall extends IdentifiedCall {
   readonly schema: ArgumentCheck | undefined
   /** Row 4b: how many values of which class were put back in the place of their placeholders. */
   readonly restored?: Readonly<Record<string, number>> | undefined
+  /** The arguments as the host wrote them, where something was put back: what its headers repeat. */
+  readonly written?: JsonObject | undefined
   /** The task that is polled, answered or stopped; undefined for calls that begin. */
   readonly task?: TaskCall | undefined
 }
@@ -195,8 +201,28 @@ export interface ParsedCall extends ResolvedCall {
   readonly parsed: true
 }
 
+/** What policy requires of a call beside being allowed. */
+export interface StepUp {
+  /** The ticket without which policy would not allow it; undefined: the caller names none. */
+  readonly ticket: string | undefined
+}
+
+/** A ticket whose system says that it stands for one call. */
+export interface ConfirmedTicket {
+  readonly id: string
+  /** Seconds since the epoch until which it must not be used again. */
+  readonly exp: number
+}
+
 /** Row 6. */
-export interface AuthorizedCall extends ParsedCall, Judgement {}
+export interface AuthorizedCall extends ParsedCall, Judgement {
+  /** What must be confirmed before the call goes on; undefined: policy allows it as it is. */
+  readonly stepUp?: StepUp | undefined
+  /** Row 6b: the ticket that was confirmed for this very call, and must be claimed before it is sent. */
+  readonly confirmed?: ConfirmedTicket | undefined
+  /** Takes back what the call added to windowed facts, for one that is stopped before it is sent. */
+  readonly counted?: (() => void) | undefined
+}
 
 /** Row 7: what the server gets, and what of that was found in it. */
 export interface ScreenedCall extends AuthorizedCall {
@@ -219,8 +245,24 @@ export interface PinnedCall extends ScreenedCall {
   readonly egress: 'judged'
 }
 
+/** Row 9. */
+export interface OnceCall extends PinnedCall {
+  /**
+   * `any`: the call has no key, and runs as often as it is asked for. `first`: no call began its key before. Otherwise the call
+   * that did has ended, and this one gets its answer instead of running.
+   */
+  readonly once: 'any' | 'first' | Repeat
+}
+
+/** What the first call of a key was answered. */
+export interface Repeat {
+  /** Id of that call. */
+  readonly of: string
+  readonly answer: Answer
+}
+
 /** Row 10. INVARIANT: forward takes nothing less, so no path reaches an upstream without a durable intent. */
-export interface RecordedCall extends PinnedCall {
+export interface RecordedCall extends OnceCall {
   readonly recorded: 'intent' | 'outcome-only'
 }
 

@@ -1,5 +1,5 @@
-/** What policy says of one call. Order: deny before allow; only `allow` grants (ARCHITECTURE.md section 3). */
-export type Effect = 'allow' | 'deny'
+/** What a rule says. Order: deny, then what is required, then allow; only `allow` grants (ARCHITECTURE.md section 3). */
+export type Effect = 'allow' | 'deny' | 'require_ticket'
 
 /** A rule that could not be evaluated. An erroring deny rule applies, an erroring allow rule does not grant. */
 export interface RuleError {
@@ -9,7 +9,8 @@ export interface RuleError {
 
 /** The answer of policy, as it stands in the record. */
 export interface Decision {
-  readonly effect: Effect
+  /** `step_up`: a rule allows it, and others require what nobody has confirmed yet. */
+  readonly effect: 'allow' | 'deny' | 'step_up'
   /** Why: a matched rule, or the default. */
   readonly reason: 'rule' | 'rule_error' | 'no_rule_allows'
   /** Ids of the rules that matched and were enforced, in file order. */

@@ -146,8 +146,11 @@ async function read(remote: RemoteGates, folder: string): Promise<KeptFacts | un
 /** @throws CommandFailed for what is no endpoint of a gate, or plain HTTP off this machine */
 export function endpointOf(given: string): { readonly gate: string; readonly endpoint: string } {
   const url = URL.parse(given)
+  // User, password and query may be secrets, and what is no URL may be one.
+  const shown =
+    url === null ? 'the endpoint' : `\`${url.host === '' ? url.protocol : url.origin + url.pathname}\``
   const wrong = (why: string): CommandFailed =>
-    new CommandFailed(`\`${given}\` ${why}`, {
+    new CommandFailed(`${shown} ${why}`, {
       fix: 'give the URL of an endpoint, such as https://gate.example/mcp or https://gate.example/mcp/SERVER',
       exitCode: 2,
     })

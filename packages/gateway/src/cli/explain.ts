@@ -89,6 +89,8 @@ function ended(record: Extract<EvidenceRecord, { kind: 'intent' | 'outcome' }>):
   if (record.kind === 'intent')
     return ['It was about to be sent; no outcome is recorded, so nobody can say whether it took effect.']
   const took = `${Math.round(record.ms)} ms`
+  if (record.outcome === 'answered' && record.replayed !== undefined)
+    return [`It did not run: it repeats call ${safeText(record.replayed)}, and got its answer after ${took}.`]
   if (record.outcome === 'answered') return [`The server answered after ${took}.`]
   const { code = '' } = record
   const entry = Object.entries(registry).find(([known]) => known === code)?.[1]

@@ -148,7 +148,9 @@ export function serverId(name: string, taken: ReadonlySet<string>): string {
 }
 
 /** Names that go before or around a secret on a command line. */
-const SECRET_WORD = /key|token|secret|passw|pwd|auth|credential|bearer|header|cookie/i
+const SECRET_WORD = /key|token|secret|pass|pwd|\bpw\b|[_.-]pw\b|auth|credential|bearer|header|cookie|dsn|sig/i
+/** A run of letters and digits of the length of a key: no file name, no package and no flag. */
+const KEY_RUN = /(?=[A-Za-z0-9_+/=-]*\d)(?=[A-Za-z0-9_+/=-]*[A-Za-z])[A-Za-z0-9_+=-]{24,}/
 
 /**
  * One word of a command line as it may be shown: what looks like a secret is masked, rather too much than too little.
@@ -158,10 +160,14 @@ export function shownWord(word: string, before: string | undefined): string {
   const assigned = /^([^=\s]*=)(.+)$/s.exec(word)
   if (before !== undefined && before.startsWith('-') && !before.includes('=') && SECRET_WORD.test(before))
     return MASK
+  // What goes with a flag of one letter may be anything; a flag that has its value in the same word, too.
+  if (/^-[pkuwPKUWH]$/.test(before ?? '') && !word.startsWith('-')) return MASK
+  if (/^-[pP][^-=\s]{3,}$/.test(word)) return `${word.slice(0, 2)}${MASK}`
+  // A connection string, an address with a password, or JSON.
+  if (/=[^;]*;|^[^/\s]*:[^/\s@]*@|^\/\/[^/]*:[^/]*@|^\s*[[{]/.test(word)) return MASK
   if (assigned !== null && SECRET_WORD.test(assigned[1] ?? '')) return `${assigned[1]}${MASK}`
   if (SECRET_WORD.test(word) && /[\s:]/.test(word)) return MASK
-  // No file name, no package and no flag: a run of letters and digits of the length of a key.
-  if (/(?=[A-Za-z0-9_+/=-]*\d)(?=[A-Za-z0-9_+/=-]*[A-Za-z])[A-Za-z0-9_+=-]{24,}/.test(word)) return MASK
+  if (KEY_RUN.test(word)) return MASK
   return word.replace(/[a-z][a-z0-9+.-]*:\/\/\S+/gi, shownUrl)
 }
 
@@ -171,9 +177,14 @@ export function shownUrl(text: string): string {
   const url = new URL(text)
   const user = url.username === '' && url.password === '' ? '' : `${MASK}@`
   const query = url.search === '' ? '' : `?${MASK}`
-  return user === '' && query === '' && url.hash === ''
+  // Some services put a key into the path.
+  const path = url.pathname
+    .split('/')
+    .map((part) => (KEY_RUN.test(part) ? MASK : part))
+    .join('/')
+  return user === '' && query === '' && url.hash === '' && path === url.pathname
     ? text
-    : `${url.protocol}//${user}${url.host}${url.pathname}${query}`
+    : `${url.protocol}//${user}${url.host}${path}${query}`
 }
 
 function isNothing(value: unknown): boolean {

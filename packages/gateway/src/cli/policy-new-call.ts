@@ -135,7 +135,12 @@ export async function recordedCall(
         tenant,
         grants: record.grants ?? [],
       },
-      session: { id: record.session ?? '', calls: record.session_calls ?? 1, labels: [] },
+      session: {
+        id: record.session ?? '',
+        key: record.session ?? '',
+        calls: record.session_calls ?? 1,
+        labels: [],
+      },
       ctx: { ticket: null, purpose: null, region: null, chain: record.chain ?? '' },
     },
   }

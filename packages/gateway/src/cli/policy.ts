@@ -32,6 +32,25 @@ export async function checkPolicyFiles(
   return { problems: strict ? [...problems, ...defaultAllows(read.files)] : problems, warnings }
 }
 
+/** Rules that require a ticket which nobody could confirm: each of their calls is refused, and its author should know. */
+export async function ticketWarnings(config: GatewayConfig): Promise<Problem[]> {
+  if (config.tickets !== undefined) return []
+  const loaded = await loadPolicyFiles(config.policy.files)
+  if ('problems' in loaded) return []
+  return loaded.set.rules.flatMap(({ source: { id, decision, file, line, column } }) =>
+    decision === 'require_ticket'
+      ? [
+          {
+            file,
+            line,
+            column,
+            message: `rule \`${id}\` requires a ticket, and no ticket system is configured, so its calls are refused; set \`tickets\` (docs/tickets.md)`,
+          },
+        ]
+      : [],
+  )
+}
+
 /** The tools that are approved on the state folder of a configuration, as policy sees them; undefined when none ever were. */
 export async function pinnedTools(world: World, config: GatewayConfig): Promise<PolicyTool[] | undefined> {
   const path = join(config.state, 'pins.json')
@@ -120,7 +139,7 @@ export async function policyEval(
   const loaded = await loadPolicyFiles(options.policy ?? config?.policy.files ?? [])
   if ('problems' in loaded) throw unreadable(loaded.problems)
   loaded.set.recheck(tools)
-  const read = readCall(callFile(options.call), tools)
+  const read = readCall(callFile(options.call), tools, loaded.set.windowed)
   if ('message' in read) throw new CommandFailed(`${options.call}: ${read.message}`)
   const found = evaluateCall(loaded.set, read.call, world.now())
   if (options.json === true) return printJson(found)
@@ -145,9 +164,10 @@ export function callFile(path: string): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'))
   } catch (cause) {
-    throw new CommandFailed(
-      `${path}: is not JSON (${cause instanceof Error ? cause.message : 'unreadable'})`,
-      { cause },
-    )
+    // What the parser says quotes what it could not read.
+    throw new CommandFailed(`${path}: is not JSON`, {
+      fix: 'write an object with server, tool and arguments',
+      cause,
+    })
   }
 }

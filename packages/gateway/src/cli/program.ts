@@ -19,6 +19,10 @@ export function createProgram(world: World, version: string): Command {
     .version(version)
     .showHelpAfterError('(see `callgate --help`)')
     .exitOverride()
+    .configureOutput({
+      // A host writes what goes wrong into its log: an option that does not exist is told without its value.
+      outputError: (text, write) => write(text.replaceAll(/(--[\w-]+=)[^'\n]*/g, '$1***')),
+    })
 
   program
     .command('start')
@@ -400,6 +404,17 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
     )
 
   program
+    .command('rollout')
+    .description('controls that are on trial')
+    .command('status')
+    .description('say what each control in observe mode would have refused or changed, and the narrowest fix')
+    .option('--days <number>', 'how far back to look', '7')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate rollout status --days 30')
+    .action(async (options) => (await import('./rollout.ts')).rolloutStatus(world, options))
+
+  program
     .command('egress')
     .description('where URLs in the arguments of tools may lead')
     .command('check')
@@ -425,6 +440,7 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
       'find personal data, secrets, hidden text and instructions to a model; exit 0 when there is none, 1 when there is, 2 for what cannot be read',
     )
     .argument('[file]', 'file of text, or - for standard input', '-')
+    .option('-c, --config <file>', 'callgate.yaml whose `dlp.own` and `dlp.canaries` are looked for too')
     .option('--jsonl', 'rows {"id","text","surface"?}, one answer a row with UTF-16 offsets')
     .option(
       '--surface <surface>',
@@ -435,16 +451,16 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
     .option(...JSON_FLAG)
     .addHelpText(
       'after',
-      '\nExample: callgate scan export.csv\n         callgate scan - --jsonl < rows.jsonl',
+      '\nExample: callgate scan export.csv\n         callgate scan - --jsonl < rows.jsonl\n         callgate scan --config callgate.yaml export.csv',
     )
-    .action(async (file, options) => exit(await (await import('./scan.ts')).scan(file, options)))
+    .action(async (file, options) => exit(await (await import('./scan.ts')).scan(world, file, options)))
   scan
     .command('servers')
     .description(
       'start the configured servers apart from the gate and scan the definitions that they list; exit 0 when none is suspicious, 1 when some are, 2 for a server that cannot be asked',
     )
     .argument('[servers...]', 'default: all')
-    .option('--config <file>', 'configuration')
+    .option('-c, --config <file>', 'configuration')
     .option(...JSON_FLAG)
     .addHelpText('after', '\nExample: callgate scan servers crm --json')
     // `scan` has a --json of its own, which takes this one.

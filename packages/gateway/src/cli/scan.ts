@@ -4,9 +4,12 @@ import { text as textFrom } from 'node:stream/consumers'
 import type { Finding, Surface } from '../text/finding.ts'
 import { scoreInjection } from '../text/injection/index.ts'
 import { scanText } from '../text/scan.ts'
+import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
+import type { World } from './world.ts'
 
 export interface ScanOptions {
+  readonly config?: string
   readonly jsonl?: boolean
   readonly json?: boolean
   readonly surface?: string
@@ -32,7 +35,11 @@ interface Found {
  * `callgate scan`: finds personal data, secrets, hidden text and instructions to a model, for CI and back-tests.
  * @returns exit code: 0 nothing from the threshold on, 1 something, 2 a row that could not be read
  */
-export async function scan(file: string, { jsonl, json, ...options }: ScanOptions): Promise<number> {
+export async function scan(
+  world: Pick<World, 'env' | 'openScan'>,
+  file: string,
+  { jsonl, json, ...options }: ScanOptions,
+): Promise<number> {
   const threshold = thresholdOf(options.threshold)
   const surface = surfaceOf(options.surface ?? 'tool_result')
   if (surface === undefined)
@@ -40,6 +47,7 @@ export async function scan(file: string, { jsonl, json, ...options }: ScanOption
       fix: `name one of ${SURFACES.join(', ')}`,
       exitCode: 2,
     })
+  const detect = options.config === undefined ? scanText : await ownScan(world, options.config)
   const input = file === '-' ? process.stdin : createReadStream(file)
   const failed = new Promise<never>((_, reject) =>
     input.once('error', (cause: NodeJS.ErrnoException) =>
@@ -52,7 +60,7 @@ export async function scan(file: string, { jsonl, json, ...options }: ScanOption
       ),
     ),
   )
-  const found = (text: string, from: Surface): Found => foundIn(text, from, threshold)
+  const found = (text: string, from: Surface): Found => foundIn(detect, text, from, threshold)
   const done =
     jsonl === true
       ? scanRows(input, surface, found)
@@ -60,9 +68,23 @@ export async function scan(file: string, { jsonl, json, ...options }: ScanOption
   return Promise.race([done, failed])
 }
 
+/** What is known and what a configuration looks for. Exit code 1 is for what was found, so whatever is wrong here is 2. */
+async function ownScan(world: Pick<World, 'env' | 'openScan'>, path: string): ReturnType<World['openScan']> {
+  try {
+    return await world.openScan(requireConfig(world.env, configPath(world.env, path), false))
+  } catch (cause) {
+    throw new CommandFailed(cause instanceof Error ? cause.message : String(cause), { exitCode: 2, cause })
+  }
+}
+
 /** All detectors over one text, in its order. */
-function foundIn(text: string, surface: Surface, threshold: number): Found {
-  const findings = [...scanText(text), ...scoreInjection(text, surface).findings].toSorted(
+function foundIn(
+  detect: (text: string) => readonly Finding[],
+  text: string,
+  surface: Surface,
+  threshold: number,
+): Found {
+  const findings = [...detect(text), ...scoreInjection(text, surface).findings].toSorted(
     (a, b) => a.start - b.start,
   )
   const score = Math.max(0, ...findings.map((finding) => finding.score))

@@ -36,7 +36,10 @@ function endOf(record: Extract<EvidenceRecord, { kind: 'outcome' }>): string {
   const rules = record.decision?.rules ?? []
   const by = rules.length === 0 ? '' : ` by ${safeText(rules.join(', '))}`
   const took = ` (${Math.round(record.ms)} ms)`
-  if (record.outcome === 'answered') return `answered${by}${took}`
+  if (record.outcome === 'answered')
+    return record.replayed === undefined
+      ? `answered${by}${took}`
+      : `answered as ${safeText(record.replayed)} was, without running${by}${took}`
   return `${record.outcome} with ${record.code ?? 'no code'}${by}${took}`
 }
 

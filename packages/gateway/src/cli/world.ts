@@ -6,6 +6,7 @@ import type { ServerPins } from '../ports/pin-store.ts'
 import type { GateCredential } from '../ports/gate-credential.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { OwnKeyPlace } from '../ports/signer.ts'
+import type { Finding } from '../text/finding.ts'
 import type { Certificates } from './certs.ts'
 import type { RemoteGates } from './connect-remote.ts'
 
@@ -113,6 +114,8 @@ export interface World {
     readonly resolver: (servers: readonly string[] | undefined) => Promise<string | undefined>
     readonly health: (url: string, isTls: boolean) => Promise<string | undefined>
   }
+  /** Finds what is known and what `dlp` of a configuration looks for. @throws Error for a file that cannot be used */
+  readonly openScan: (config: GatewayConfig) => Promise<(text: string) => readonly Finding[]>
   /** The DNS of the system. */
   readonly openResolver: () => Promise<Resolver>
   /** Relays stdio of this process to an endpoint of a gate until the host closes it. */

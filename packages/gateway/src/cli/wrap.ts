@@ -132,7 +132,8 @@ export function wrappedName(
   }
   const [program = ''] = command
   const runs = RUNNERS.has(basename(program))
-    ? command.slice(1).find((word) => !word.startsWith('-'))
+    ? // An address may hold a password, and the name of a server stands everywhere.
+      command.slice(1).find((word) => !word.startsWith('-') && !/:\/\/|:.*@/.test(word))
     : program
   const parts = (runs ?? '')
     .toLowerCase()
@@ -197,8 +198,10 @@ function environment(world: World, names: readonly string[]): Record<string, str
     names.map((name) => {
       const value = world.env[name]
       if (value === undefined)
-        throw new CommandFailed(`--env names \`${name}\`, which is not set here`, {
-          fix: 'set it in the entry of the host, or leave it out',
+        throw new CommandFailed(`--env names \`${name.split('=')[0]}\`, which is not set here`, {
+          fix: name.includes('=')
+            ? 'give the name alone; the value is set in the entry of the host'
+            : 'set it in the entry of the host, or leave it out',
           exitCode: 2,
         })
       return [name, value]

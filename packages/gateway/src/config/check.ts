@@ -22,7 +22,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkCertificates(config),
     ...checkServers(config, strict),
     ...checkOwnData(config),
-    ...checkDetector(config, strict),
+    ...checkServices(config, strict),
   ]
 }
 
@@ -132,9 +132,7 @@ function checkIssuers({ identity }: DeclaredConfig, strict: boolean): Finding[] 
         finding([...path, 'dev'], 'is `true`, which --strict refuses; name the issuer of your company'),
       )
     if (issuer.jwks !== undefined && isUrl(issuer.jwks) && !issuer.jwks.startsWith('https:')) {
-      findings.push(
-        finding([...path, 'jwks'], `is \`${issuer.jwks}\`, which --strict refuses; use https or a file`),
-      )
+      findings.push(finding([...path, 'jwks'], 'is plain http, which --strict refuses; use https or a file'))
     }
   }
   return findings
@@ -159,6 +157,15 @@ function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
         ),
       )
     }
+    for (const [tool, { class: what, idempotency }] of Object.entries(server.tools)) {
+      if (what === 'read' && idempotency === 'derived')
+        findings.push(
+          finding(
+            [...path, 'tools', tool, 'idempotency'],
+            'is `derived`, which would answer a read by what was read before; it goes with every class but `read`',
+          ),
+        )
+    }
     if (server.transport === 'http') {
       if (server.tls !== undefined && !server.url.startsWith('https:'))
         findings.push(finding([...path, 'tls'], 'goes with an https `url`'))
@@ -172,19 +179,32 @@ function checkServers({ servers }: DeclaredConfig, strict: boolean): Finding[] {
   return findings
 }
 
-function checkDetector({ dlp: { detector } }: DeclaredConfig, strict: boolean): Finding[] {
-  if (detector === undefined) return []
+function checkServices({ dlp: { detector }, tickets }: DeclaredConfig, strict: boolean): Finding[] {
+  return [
+    ...(detector === undefined ? [] : checkService(['dlp', 'detector'], detector, 'detector', strict)),
+    ...(tickets === undefined || tickets.type === 'file'
+      ? []
+      : checkService(['tickets'], tickets, 'ticket system', strict)),
+  ]
+}
+
+/** A service of the operator's own that the gate asks. */
+function checkService(
+  path: ConfigPath,
+  { url, token }: { readonly url: string; readonly token?: string | undefined },
+  what: string,
+  strict: boolean,
+): Finding[] {
   const findings: Finding[] = []
-  const path = ['dlp', 'detector'] as const
-  const host = stripHost(new URL(detector.url).hostname)
+  const host = stripHost(new URL(url).hostname)
   if (judgeHost(host).isLinkLocal)
     findings.push(
       finding(
         [...path, 'url'],
-        `is at \`${host}\`, a link-local address or metadata service, which no detector may be`,
+        `is at \`${host}\`, a link-local address or metadata service, which no ${what} may be`,
       ),
     )
-  const parsed = detector.token === undefined ? undefined : parseReference(detector.token, { strict })
+  const parsed = token === undefined ? undefined : parseReference(token, { strict })
   if (parsed !== undefined && 'problem' in parsed) findings.push(finding([...path, 'token'], parsed.problem))
   return findings
 }

@@ -13,10 +13,11 @@ export interface Classified {
   readonly restore?: Entry['restore']
   /** Absent: the tool has no rules of its own. */
   readonly binary?: NonNullable<Entry['binary']>
+  readonly idempotency: NonNullable<Entry['idempotency']>
 }
 
 /**
- * The operator's class, labels, needed scopes, kind of URLs and rules for binary content of a tool by its bare name: an exact name wins over a glob, an earlier glob over a
+ * The operator's class, labels, needed scopes, kind of URLs, rules for binary content and meaning of idempotency keys of a tool by its bare name: an exact name wins over a glob, an earlier glob over a
  * later one. A tool that nothing names is of class write.
  */
 export function classifier(tools: Readonly<Record<string, Entry>>) {
@@ -31,6 +32,7 @@ export function classifier(tools: Readonly<Record<string, Entry>>) {
       scopes: entry?.scopes ?? [],
       urls: entry?.urls ?? 'judged',
       ...(entry?.restore === undefined ? {} : { restore: entry.restore }),
+      idempotency: entry?.idempotency ?? (entry?.class === 'read' ? 'off' : 'accepted'),
       ...(entry?.binary === undefined ? {} : { binary: entry.binary }),
     }
   }

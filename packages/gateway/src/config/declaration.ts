@@ -15,8 +15,10 @@ import {
 } from './forms.ts'
 import { dlp, restore, serverDlp, toolBinary } from './dlp.ts'
 import { egress, serverEgress, toolUrls } from './egress.ts'
+import { idempotency, toolIdempotency } from './idempotency.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
+import { tickets } from './tickets.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -132,6 +134,7 @@ const tool = z.strictObject({
   urls: toolUrls,
   restore,
   binary: toolBinary,
+  idempotency: toolIdempotency,
 })
 
 const serverEntry = z.strictObject({
@@ -216,7 +219,7 @@ const serverEntry = z.strictObject({
     .enum(['manual', 'first-use'])
     .default('manual')
     .describe(
-      'Who approves tools seen for the first time: a person, or nobody (first-use, refused by --strict).',
+      'Who approves tools seen for the first time: a person, or nobody (first-use, refused by --strict). An approval is for the publisher: the host, package or image that the server is taken from.',
     ),
   egress: serverEgress,
   dlp: serverDlp,
@@ -292,6 +295,11 @@ export const declaration = z.strictObject({
         .describe('Files with policy rules, in order. There is no policy by default.'),
     })
     .describe('What is allowed. Everything else is denied.'),
+  tickets: tickets
+    .exactOptional()
+    .describe(
+      'The system that confirms tickets, for rules that read `ctx.ticket` or say `require_ticket`; see docs/tickets.md. Default: none, and what needs a ticket is refused.',
+    ),
   dlp: dlp
     .prefault({})
     .describe(
@@ -301,6 +309,11 @@ export const declaration = z.strictObject({
     .prefault({})
     .describe(
       'Where URLs in the arguments of tools may lead. Private, link-local and metadata addresses never.',
+    ),
+  idempotency: idempotency
+    .prefault({})
+    .describe(
+      'How calls with an idempotency key are remembered, so that they run once; see docs/idempotency.md.',
     ),
   evidence: z
     .strictObject({

@@ -98,6 +98,14 @@ test('the least configuration is the strictest one', () => {
     policy: { files: [join(folder, 'policy.yaml')] },
     dlp: { mode: 'enforce', arguments: {}, results: {}, own: {}, exceptions: [], binary: {} },
     egress: { mode: 'enforce', schemes: ['http', 'https'], ports: [], allow: [], deny: [], resolve: true },
+    idempotency: {
+      ttlS: 86_400,
+      derivedWindowS: 60,
+      maxKeys: 100_000,
+      maxKeysPerCaller: 10_000,
+      maxBytes: 67_108_864,
+      maxAnswerBytes: 32_768,
+    },
     evidence: { checkpointMs: 1000, checkpointRecords: 1000 },
     assertion: {},
     secrets: { ttlS: 300 },
@@ -240,6 +248,27 @@ test('values that may be secrets stand in no message', () => {
   const yaml = `${LEAST}servers:\n  a: { command: [x], env: { TOKEN: [hunter2] } }\n  b: { url: 'ftp://me:hunter2@a.example/' }\n`
   assert.doesNotMatch(messages(load(yaml)), /hunter2/)
   assert.match(messages(load(yaml)), /servers\.a\.env\.TOKEN/)
+})
+
+test('a secret that YAML takes for something else stands in no message', () => {
+  verifies('secrets.by-reference')
+  const forms = [
+    '!hunter2',
+    '*hunter2',
+    '|hunter2',
+    '>hunter2',
+    '%hunter2',
+    '@hunter2',
+    '"\\hunter2"',
+    '{hunter2',
+    '[hunter2',
+    'a: hunter2',
+  ]
+  for (const form of forms) {
+    const told = messages(load(`${LEAST}dlp:\n  detector:\n    url: https://d.example\n    token: ${form}\n`))
+    assert.match(told, /^callgate\.yaml:\d+:\d+ /, form)
+    assert.doesNotMatch(told, /hunter2/)
+  }
 })
 
 test('whatever is written, loading answers with a configuration or with problems that have a place', () => {

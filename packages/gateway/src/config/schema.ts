@@ -10,6 +10,7 @@ export interface SchemaNode {
   readonly type?: string
   readonly default?: unknown
   readonly enum?: readonly unknown[]
+  readonly const?: unknown
   readonly minimum?: number
   readonly maximum?: number
   readonly minLength?: number
@@ -22,6 +23,8 @@ export interface SchemaNode {
   readonly required?: readonly string[]
   readonly propertyNames?: SchemaNode
   readonly additionalProperties?: SchemaNode | false
+  /** Forms of a map that one of its keys tells apart. */
+  readonly oneOf?: readonly SchemaNode[]
 }
 
 /** JSON Schema (draft 2020-12) of callgate.yaml as people write it; docs/callgate.schema.json is made from it. */
@@ -34,15 +37,49 @@ export function configSchema(): SchemaNode & { readonly $schema?: string } {
   return { $schema, title: 'callgate.yaml', ...schema } as SchemaNode & { $schema?: string }
 }
 
-/** The part of the schema that a path of the configuration falls under; undefined for unknown keys. */
-export function schemaAt(path: ConfigPath, root: SchemaNode): SchemaNode | undefined {
+/**
+ * The part of the schema that a path of the configuration falls under; undefined for unknown keys.
+ * @param value what the file holds: it tells which form of a map is meant
+ */
+export function schemaAt(path: ConfigPath, root: SchemaNode, value?: unknown): SchemaNode | undefined {
   let node: SchemaNode | undefined = root
+  let held = value
   for (const part of path) {
-    if (typeof part === 'number') node = node?.items
-    else if (node?.properties && Object.hasOwn(node.properties, part)) node = node.properties[part]
-    else node = node?.additionalProperties === false ? undefined : node?.additionalProperties
+    const map: SchemaNode | undefined = node && formOf(node, held)
+    held = memberOf(held, part)
+    if (typeof part === 'number') node = map?.items
+    else if (map?.properties && Object.hasOwn(map.properties, part)) node = map.properties[part]
+    else node = map?.additionalProperties === false ? undefined : map?.additionalProperties
   }
-  return node
+  return node && formOf(node, held)
+}
+
+/** The form that a map is written in; the node itself where it has one form, or where the key that tells is wrong. */
+function formOf(node: SchemaNode, value: unknown): SchemaNode {
+  if (node.oneOf === undefined || node.properties) return node
+  const key = tellingKey(node.oneOf)
+  const form = node.oneOf.find(({ properties = {} }) => tells(properties[key]).includes(memberOf(value, key)))
+  if (form !== undefined) return form
+  return {
+    ...node,
+    properties: { [key]: { enum: node.oneOf.flatMap(({ properties = {} }) => tells(properties[key])) } },
+  }
+}
+
+/** The key whose values tell the forms of a map apart. */
+function tellingKey(forms: readonly SchemaNode[]): string {
+  const keys = Object.entries(forms[0]?.properties ?? {})
+  return keys.find(([, node]) => tells(node).length > 0)?.[0] ?? ''
+}
+
+function tells(node: SchemaNode | undefined): readonly unknown[] {
+  return node?.enum ?? (node?.const === undefined ? [] : [node.const])
+}
+
+/** What stands below a map or list by its own key. */
+export function memberOf(value: unknown, part: string | number): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined
+  return (value as Readonly<Record<string | number, unknown>>)[part]
 }
 
 /** What a value must be, in words: `an integer from 1 to 600`. */
@@ -65,6 +102,10 @@ export function expectation(node: SchemaNode): string {
           )}`
         : 'a map of keys and values'
     default:
+      if (node.oneOf) {
+        const key = tellingKey(node.oneOf)
+        return `a map whose \`${key}\` is ${expectation(formOf(node, undefined).properties?.[key] ?? {})}`
+      }
       return node.title ?? `a text${count(node.minLength, node.maxLength, 'character', 'characters')}`
   }
 }

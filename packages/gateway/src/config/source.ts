@@ -111,6 +111,13 @@ function refusedConstructs(
       if (aliases === MAX_ALIASES + 1) {
         problems.push(problem(startOf(node), `more than ${MAX_ALIASES} aliases; write the values out`))
       }
+      if (aliases <= MAX_ALIASES && node.resolve(document) === undefined)
+        problems.push(
+          problem(
+            startOf(node),
+            'an alias (`*...`) names no anchor; put a text that begins with `*` in quotes',
+          ),
+        )
     },
     Pair(_key, pair) {
       const key = pair.key
@@ -174,6 +181,7 @@ function startOf(node: unknown): number {
 
 /** Messages of the YAML library, in the form of ours: lower case, one line, no final period. */
 function sentence(message: string): string {
-  const line = message.split('\n')[0] ?? message
-  return (line.charAt(0).toLowerCase() + line.slice(1)).replace(/[.:]$/, '')
+  // What stands behind a colon or a percent sign is the user's own text, which may be a secret that was not put in quotes.
+  const line = message.split(/[\n:%]/)[0] ?? message
+  return (line.charAt(0).toLowerCase() + line.slice(1)).replace(/[\s.]+$/, '')
 }

@@ -532,6 +532,36 @@ export const registry = {
     fix: 'add an allow rule when the call is wanted: `callgate policy new --from ID` drafts it from the evidence id, `callgate explain ID` shows the facts',
     sees: both,
   },
+  CG_POLICY_WINDOW: {
+    status: 503,
+    rpc: -31402,
+    publicText: 'the gate cannot count this call now; try again later',
+    fix: 'every window of `session.sum`, `actor.count` and their like is in use: 100,000 at once; shorten the windows, or count by actor instead of by session',
+    sees: both,
+  },
+
+  // Rows 6b and 9b: what policy requires beside.
+  CG_STEPUP_TICKET: {
+    status: 403,
+    rpc: -31420,
+    publicText: 'this call needs an approved ticket; tell the user',
+    fix: 'the answer names the code that the text of the ticket must hold; see docs/tickets.md',
+    sees: both,
+  },
+  CG_STEPUP_REFUSED: {
+    status: 403,
+    rpc: -31421,
+    publicText: 'the ticket does not stand for this call; tell the user',
+    fix: 'the record says what is wrong with the ticket: not approved, another call, another assignee, not its time, or used before',
+    sees: both,
+  },
+  CG_STEPUP_UNAVAILABLE: {
+    status: 503,
+    rpc: -31422,
+    publicText: 'the ticket system gives no answer now, so the call is refused; try again later',
+    fix: 'the record names what failed: address, token or answer of the system in `tickets`; nothing passes without it',
+    sees: both,
+  },
 
   // Rows 7 and 12: data loss prevention.
   CG_DLP_ARGUMENT: {
@@ -611,6 +641,56 @@ export const registry = {
     publicText:
       'a name in a URL of the arguments does not resolve; check how it is spelt, or try again later',
     fix: 'see whether the DNS servers of the gate answer (`egress.resolvers`); where names cannot be resolved at all, `egress.resolve: false` judges them by their text alone',
+    sees: both,
+  },
+
+  // Row 9: idempotency.
+  CG_IDEMPOTENCY_MISSING: {
+    status: 400,
+    rpc: -31460,
+    publicText:
+      'this tool is called with an idempotency key only; put one of your own making into `_meta` as `dev.callgate/idempotencyKey`, or into the header `Idempotency-Key`, and use it again for this very call alone',
+    fix: 'have the host send a key with each call, or set `servers.X.tools.T.idempotency` to `accepted`; see docs/idempotency.md',
+    sees: both,
+  },
+  CG_IDEMPOTENCY_DIFFERS: {
+    status: 422,
+    rpc: -31461,
+    publicText:
+      'this idempotency key was used for another call; repeat that one unchanged, or take a new key for this one',
+    fix: 'the record names the first call of the key; a host that takes the same key for two calls is at fault. A tool whose definition was approved anew is another one',
+    sees: both,
+  },
+  CG_IDEMPOTENCY_RUNNING: {
+    status: 409,
+    rpc: -31462,
+    publicText:
+      'the same call is still running; wait for its answer, or ask again later with the same idempotency key',
+    fix: 'nothing to do: the record names the call that runs, and the second one did not run',
+    sees: both,
+  },
+  CG_IDEMPOTENCY_UNKNOWN: {
+    status: 409,
+    rpc: -31463,
+    publicText:
+      'the same call was begun before, and nobody knows whether it took effect, so it is not run again; check what it was to do, and if it is not done, call with a new idempotency key',
+    fix: 'look at the server for what the first call did; the record names it. The gate or the server ended, or the host cancelled, in the middle of it',
+    sees: both,
+  },
+  CG_IDEMPOTENCY_NOT_KEPT: {
+    status: 409,
+    rpc: -31464,
+    publicText:
+      'the same call ran before and took effect, but its answer is not kept; do not repeat it, read what it did by another call',
+    fix: 'the answer was too large, was withheld, went for newer ones or was sealed by a key that was revoked: see `idempotency.maxAnswerBytes` and `idempotency.maxBytes`',
+    sees: both,
+  },
+  CG_IDEMPOTENCY_STORE: {
+    status: 503,
+    rpc: -31465,
+    publicText:
+      'the gate cannot remember idempotency keys at the moment, so it does not run a call that should run once; try again later with the same key',
+    fix: 'see why in the record: free space under the state directory or repair its disk, or raise `idempotency.maxKeys` and `idempotency.maxKeysPerCaller`',
     sees: both,
   },
 

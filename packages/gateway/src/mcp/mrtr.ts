@@ -153,6 +153,11 @@ export function answerRoots(
 /** JSON-RPC code by which servers of 2025-11-25 ask for a visit to a URL before the call is made again. */
 const URL_ELICITATION_REQUIRED = -32042
 
+/** Whether an error asks for visits to URLs before the call is made again. */
+export function asksForVisits(error: JsonObject): boolean {
+  return member(error, 'code') === URL_ELICITATION_REQUIRED
+}
+
 /**
  * The visits that a legacy server's error asks for, as questions to a modern host, which does not know that error. The answered
  * call is then made anew.
@@ -163,7 +168,7 @@ export function urlElicitationsOf(
   error: JsonObject,
   allowed: ReadonlySet<ClientCapability>,
 ): { readonly requests: InputRequests } | Problem | undefined {
-  if (member(error, 'code') !== URL_ELICITATION_REQUIRED) return undefined
+  if (!asksForVisits(error)) return undefined
   const data = member(error, 'data')
   const elicitations = isJsonObject(data) ? member(data, 'elicitations') : undefined
   const urls = (Array.isArray(elicitations) ? elicitations : []).filter(

@@ -2,6 +2,7 @@ import type {
   AnsweredCall,
   AuthorizedCall,
   IdentifiedCall,
+  OnceCall,
   ParsedCall,
   PinnedCall,
   ReceivedCall,
@@ -20,11 +21,15 @@ export interface CallStages {
   readonly schema: Stage<ResolvedCall, ParsedCall>
   readonly policy: Stage<ParsedCall, AuthorizedCall>
   readonly scope: Stage<AuthorizedCall, AuthorizedCall>
+  readonly stepUp: Stage<AuthorizedCall, AuthorizedCall>
   readonly dlpArguments: Stage<AuthorizedCall, ScreenedCall>
   readonly egress: Stage<ScreenedCall, PinnedCall>
-  readonly record: Stage<PinnedCall, RecordedCall>
+  readonly idempotency: Stage<PinnedCall, OnceCall>
+  readonly claim: Stage<OnceCall, OnceCall>
+  readonly record: Stage<OnceCall, RecordedCall>
   readonly forward: Stage<RecordedCall, AnsweredCall>
   readonly dlpResults: Stage<AnsweredCall, AnsweredCall>
+  readonly keep: Stage<AnsweredCall, AnsweredCall>
 }
 
 /**
@@ -38,10 +43,14 @@ export function callStages(stages: CallStages): readonly AnyStage[] {
     .add(stages.schema) // arguments that fit, before rules read them
     .add(stages.policy) // default deny
     .add(stages.scope) // what the token is for, told only to whom policy would allow it
+    .add(stages.stepUp) // what policy requires beside, of calls that nothing else refuses for who makes them
     .add(stages.dlpArguments) // what may leave, of what policy allows
     .add(stages.egress) // where its URLs lead: names are resolved for those alone whom policy allows
+    .add(stages.idempotency) // whether it ran before: an answer that is kept outlives no right
+    .add(stages.claim) // a ticket is used up by a call that is about to be sent
     .add(stages.record) // a durable intent, before any side effect
     .add(stages.forward) // takes nothing less than a recorded call
     .add(stages.dlpResults) // what may come back
+    .add(stages.keep) // for whoever repeats the call, without what may not come back
   return pipeline.stages
 }

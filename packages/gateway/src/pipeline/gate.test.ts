@@ -63,6 +63,11 @@ function gateOver(
     listeners: new Listeners({ upstream, declared: () => ({}), server: () => undefined }),
     levels: new LogLevels(),
     declared: () => ({}),
+    beside: {
+      screened: (_, __, ___, values) =>
+        Promise.resolve(values.map((value) => ({ value, changed: false, denied: [] }))),
+      logs: () => (params, to) => to(params),
+    },
     listTimeoutMs: (server) => (server === 'a' ? 20 : 60_000),
   })
 }

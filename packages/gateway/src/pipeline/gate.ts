@@ -1,5 +1,5 @@
 import type { Answer, Caller, Principal, ReceivedCall, Session, Target } from '../call/call.ts'
-import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
+import { type Json, type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import type { ReasonCode } from '../call/reason-code.ts'
 import { Refusal } from '../call/refusal.ts'
 import type { Catalog, CatalogServer, PinnedTool, UnavailableReason } from '../ports/catalog.ts'
@@ -58,8 +58,33 @@ export interface GateOptions {
   readonly levels: LogLevels
   /** Client capabilities that a server is told, of those that a host declared. */
   readonly declared: (server: string, host: JsonObject) => JsonObject
+  /** What may be shown and sent of what passes beside calls. */
+  readonly beside: BesideCalls
   /** Longest wait for a server's answer to what is no call, in milliseconds. */
   readonly listTimeoutMs: (server: string) => number
+}
+
+/** Rows 7 and 12 for what is no call. @throws Refusal where it could not be screened */
+export interface BesideCalls {
+  /** Each of several values by itself, in their order. */
+  readonly screened: (
+    known: Known,
+    target: Target,
+    direction: 'arguments' | 'results',
+    values: readonly Json[],
+  ) => Promise<readonly ScreenedValue[]>
+  /** Log messages of a server in their order, without what may not be read. */
+  readonly logs: (
+    known: Known,
+    server: string,
+  ) => (params: JsonObject, to: (params: JsonObject) => void) => void
+}
+
+interface ScreenedValue {
+  readonly value: Json
+  readonly changed: boolean
+  /** Classes that were found and may not pass at all. */
+  readonly denied: readonly string[]
 }
 
 /** A request of a session that is no call. */
@@ -207,7 +232,39 @@ export function createGate(options: GateOptions) {
       const name = isJsonObject(item) ? stringMember(item, key) : undefined
       return name !== undefined && mayReach(known.principal, { server, kind, name }, undefined)
     })
-    return { items: visible, nextCursor: stringMember(answer.value, 'nextCursor') }
+    const screened = await options.beside.screened(known, { server, kind, name: '' }, 'results', visible)
+    // What an item is called cannot be changed: the host would ask for what the server does not have.
+    const shown = screened.flatMap(({ value, denied }, i) =>
+      denied.length === 0 && isJsonObject(value) && member(value, key) === member(visible[i] ?? {}, key)
+        ? [value]
+        : [],
+    )
+    return { items: shown, nextCursor: stringMember(answer.value, 'nextCursor') }
+  }
+
+  /**
+   * Completion of an argument of a prompt or resource template.
+   * @param params known members only
+   * @returns undefined: the server refused it
+   */
+  async function complete(asked: Omit<Asked, 'method'>, target: Target): Promise<JsonObject | undefined> {
+    const { known } = asked
+    const [sent] = await options.beside.screened(known, target, 'arguments', [asked.params])
+    if (sent === undefined || sent.denied.length > 0 || !isJsonObject(sent.value))
+      throw new Refusal('CG_DLP_ARGUMENT', { internal: `denied in a completion: ${sent?.denied.join(', ')}` })
+    const { kind, value } = await ask({ ...asked, params: sent.value, method: 'completion/complete' })
+    if (kind === 'error') return undefined
+    const completion = member(value, 'completion')
+    const values = isJsonObject(completion) ? member(completion, 'values') : undefined
+    if (!isJsonObject(completion) || !Array.isArray(values)) {
+      throw new Refusal('CG_UPSTREAM_PROTOCOL', {
+        internal: `\`${asked.server}\` answered completion/complete without \`values\``,
+      })
+    }
+    const screened = await options.beside.screened(known, target, 'results', values)
+    // Nobody wants a placeholder typed in for him.
+    const whole = screened.filter(({ changed, denied }) => !changed && denied.length === 0)
+    return { completion: { ...completion, values: whole.map((each) => each.value) } }
   }
 
   return {
@@ -229,7 +286,9 @@ export function createGate(options: GateOptions) {
     toolsFound,
     unavailable,
     ask,
+    complete,
     list,
+    logs: options.beside.logs,
     listeners: options.listeners,
     levels: options.levels,
     mayReach: (known: Known, target: Target): boolean => mayReach(known.principal, target, undefined),

@@ -42,6 +42,7 @@ function streamOf(change: Partial<Listener> = {}) {
     wishes: ALL,
     capabilities: {},
     mayHear: () => true,
+    logs: () => (params, to) => to(params),
     tell: (method, params, server) => told.push(`${server ?? 'gate'} ${method} ${JSON.stringify(params)}`),
     ...change,
   }

@@ -24,6 +24,8 @@ export interface Listener {
   readonly capabilities: JsonObject
   /** Whether policy lets this stream hear a server: to the others nothing is even opened. */
   readonly mayHear: (server: string) => boolean
+  /** Log messages of a server, without what may not be read: made once for each server that is heard. */
+  readonly logs: (server: string) => (params: JsonObject, to: (params: JsonObject) => void) => void
   /** Told each notification with the server's own names; no server: the gate says it. */
   readonly tell: (method: string, params: JsonObject, server: string | undefined) => void
 }
@@ -163,6 +165,7 @@ export class Listeners {
     const resources = [...(watched?.get(server) ?? [])]
     const heard = new AbortController()
     stream.heard.set(server, heard)
+    const logs = listener.logs(server)
     this.#options.upstream
       .listen(
         {
@@ -172,7 +175,9 @@ export class Listeners {
           capabilities: this.#options.declared(server, listener.capabilities),
           resources,
           onNotification: (method, params) => {
-            if (wanted(method, params, listener.wishes, resources)) listener.tell(method, params, server)
+            if (!wanted(method, params, listener.wishes, resources)) return
+            if (method === LOG_MESSAGE) logs(params, (shown) => listener.tell(method, shown, server))
+            else listener.tell(method, bare(params), server)
           },
         },
         heard.signal,
@@ -184,6 +189,14 @@ export class Listeners {
   }
 }
 
+const LOG_MESSAGE = 'notifications/message'
+
+/** The one member that the other notifications have: the host knows the URI, because it watches it. */
+function bare(params: JsonObject): JsonObject {
+  const uri = stringMember(params, 'uri')
+  return uri === undefined ? {} : { uri }
+}
+
 function wanted(method: string, params: JsonObject, wishes: Wishes, resources: readonly string[]): boolean {
   switch (method) {
     case 'notifications/prompts/list_changed':
@@ -192,7 +205,7 @@ function wanted(method: string, params: JsonObject, wishes: Wishes, resources: r
       return wishes.resources
     case 'notifications/resources/updated':
       return resources.includes(stringMember(params, 'uri') ?? '')
-    case 'notifications/message':
+    case LOG_MESSAGE:
       return wishes.logs
     default:
       return false

@@ -3,8 +3,9 @@
  * `session`: ids of legacy sessions. `request-state`: what a parked call leaves with a modern host.
  * `task`: ids of tasks, which open for at least 24 hours. `dpop-nonce`: what a DPoP proof must carry, for minutes.
  * `consent`: tokens that servers act by in a person's name, sealed anew with each new key.
+ * `idempotency`: answers of calls that may be repeated, for at most 24 hours.
  */
-export type SealPurpose = 'session' | 'request-state' | 'task' | 'dpop-nonce' | 'consent'
+export type SealPurpose = 'session' | 'request-state' | 'task' | 'dpop-nonce' | 'consent' | 'idempotency'
 
 /**
  * Longest life of anything sealed, in milliseconds: a key opens what it sealed this long after a newer one took its place.

@@ -9,6 +9,8 @@ export interface Pin {
   readonly approvedAt: string
   /** `first-use`, or the person who ran `callgate servers approve`. */
   readonly approvedBy: string
+  /** Whose it was when it was approved. */
+  readonly publisher: string
 }
 
 /** A definition that waits for approval. */

@@ -90,6 +90,12 @@ export function isTokenKey(text: string): boolean {
   )
 }
 
+/** What messages call the place that a text refers to; the text itself may hold arguments or a ciphertext, or be the secret. */
+export function labelOf(text: string): string {
+  const reference = parseReference(text, { strict: false })
+  return 'problem' in reference ? 'what is no reference' : reference.label
+}
+
 /** Longest reference in characters: a ciphertext of KMS may have 6,144 bytes, 8,192 characters in base64. */
 export const MAX_REFERENCE = 12_288
 
@@ -165,7 +171,7 @@ function parseEnv(variable: string, text: string, strict: boolean): EnvReference
   }
   if (strict) {
     throw new Malformed(
-      `\`env:${variable}\` is refused by --strict, an environment leaks to children and process listings; put the secret into a file of mode 0600 and write \`file:\``,
+      `\`env:\` is refused by --strict, an environment leaks to children and process listings; put the secret into a file of mode 0600 and write \`file:\``,
     )
   }
   return { kind: 'env', text, label: text, variable }

@@ -26,6 +26,7 @@ interface Bench {
 function bench(
   approve: 'manual' | 'first-use' = 'first-use',
   saved: Readonly<Record<string, ServerPins>> = {},
+  publisher = 'local',
 ): Bench {
   let now = 1_800_000_000_000
   let changes = 0
@@ -43,7 +44,7 @@ function bench(
     },
   }
   const catalog = new ServerCatalog({
-    policies: new Map([['fix', { approve, classify: () => ({ class: 'write', labels: [] }) }]]),
+    policies: new Map([['fix', { approve, publisher, classify: () => ({ class: 'write', labels: [] }) }]]),
     store,
     now: () => now,
     onEvent: (event) => void events.push(event),
@@ -70,6 +71,36 @@ test('first use approves the first listing and nothing after it', async () => {
     ['catalog.approved note', 'catalog.waiting late'],
   )
 })
+
+for (const approve of ['first-use', 'manual'] as const) {
+  test(`what was approved of one publisher is nothing of another, with ${approve}`, async () => {
+    verifies('play8.signed-only.publisher')
+    const before = bench('first-use', {}, 'a.example')
+    await before.catalog.listed('fix', [note(), note({ name: 'late' })])
+    assert.deepEqual(served(before.catalog), ['note', 'late'].toSorted())
+    const again = bench(approve, before.store.saved, 'a.example')
+    await again.catalog.load()
+    assert.equal(served(again.catalog).length, 2)
+    const { catalog, events, store } = bench(approve, before.store.saved, 'b.example')
+    await catalog.load()
+    assert.deepEqual([served(catalog), withheld(catalog)], [[], { late: 'drifted', note: 'drifted' }])
+    await catalog.listed('fix', [note(), note({ name: 'late', description: 'other' })])
+    assert.deepEqual(served(catalog), [])
+    assert.deepEqual(
+      events.map(({ event, tool }) => `${event} ${tool}`),
+      ['catalog.withheld note', 'catalog.withheld late'],
+    )
+    assert.match(store.saved['fix']?.waiting['note']?.why ?? '', /`a\.example`.*`b\.example`/)
+    assert.equal(await catalog.approve('fix', 'note', definitionDigest(note()), 'ann'), true)
+    assert.deepEqual(served(catalog), ['note'])
+    await catalog.listed('fix', [note(), note({ name: 'late' })])
+    assert.deepEqual([served(catalog), withheld(catalog)], [['note'], { late: 'drifted' }])
+    const back = bench(approve, store.saved, 'a.example')
+    await back.catalog.load()
+    await back.catalog.listed('fix', [note(), note({ name: 'late' })])
+    assert.deepEqual(served(back.catalog), ['late'], 'what was approved of it is approved of it still')
+  })
+}
 
 test('manual approves nothing by itself, and exactly the digest that a person named', async () => {
   verifies('play8.signed-only.definitions')
@@ -254,7 +285,10 @@ test('servers that list at once share the saves, and each is served from the sav
   let changes = 0
   const catalog = new ServerCatalog({
     policies: new Map(
-      ids.map((id) => [id, { approve: 'first-use', classify: () => ({ class: 'write', labels: [] }) }]),
+      ids.map((id) => [
+        id,
+        { approve: 'first-use', publisher: 'local', classify: () => ({ class: 'write', labels: [] }) },
+      ]),
     ),
     store: {
       load: () => Promise.resolve({}),

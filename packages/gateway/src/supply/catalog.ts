@@ -13,6 +13,8 @@ import { Seat, Shared, Slices, Turns } from './turns.ts'
 export interface CatalogPolicy {
   /** `first-use` approves the first listing of a server and nothing after it; `manual` approves nothing by itself. */
   readonly approve: 'manual' | 'first-use'
+  /** Who publishes the server that is configured now. */
+  readonly publisher: string
   /** Operator's class and labels of a tool by its bare name; class write when nothing is said. */
   readonly classify: (tool: string) => { class: ToolClass; labels: readonly string[] }
 }
@@ -168,7 +170,8 @@ export class ServerCatalog implements Catalog {
       }
       const digest = definitionDigest(definition)
       const pin = Object.hasOwn(pins, name) ? pins[name] : undefined
-      if (pin?.digest === digest) continue
+      const moved = pin && movedFrom(pin, policy)
+      if (pin?.digest === digest && moved === undefined) continue
       const before = Object.hasOwn(known.waiting, name) ? known.waiting[name] : undefined
       // Every connection of every session lists again: what waited already has waited since then.
       const seenAt = before?.digest === digest ? before.seenAt : now
@@ -181,10 +184,11 @@ export class ServerCatalog implements Catalog {
         this.#events.say({ event: 'catalog.refused', server: id, tool: name, digest, why: judged })
       } else if (pin !== undefined) {
         const drift = compareDefinitions(pin.definition, definition)
-        if (drift.kind === 'same') continue
+        if (drift.kind === 'same' && moved === undefined) continue
         // A server that began to instruct the model has turned: what it does behind the old definition is in doubt as well.
-        const serving = drift.kind === 'compatible' && risk === undefined
-        const why = cut(`${because}${drift.kind} change: ${drift.changes.join(', ')}`)
+        const serving = drift.kind === 'compatible' && risk === undefined && moved === undefined
+        const change = drift.kind === 'same' ? [] : [`${drift.kind} change: ${drift.changes.join(', ')}`]
+        const why = cut(`${because}${[...(moved === undefined ? [] : [moved]), ...change].join('; ')}`)
         waiting[name] = { definition, digest, seenAt, why, serving, ...suspected }
         this.#events.say({
           event: serving ? 'catalog.waiting' : 'catalog.withheld',
@@ -194,7 +198,8 @@ export class ServerCatalog implements Catalog {
           why,
         })
       } else if (firstUse && risk === undefined) {
-        pins[name] = { definition, digest, approvedAt: seenAt, approvedBy: 'first-use' }
+        const { publisher } = policy
+        pins[name] = { definition, digest, approvedAt: seenAt, approvedBy: 'first-use', publisher }
         this.#events.say({ event: 'catalog.approved', server: id, tool: name, digest, why: 'first use' })
       } else {
         const why = `${because}new tool, never approved`
@@ -241,9 +246,11 @@ export class ServerCatalog implements Catalog {
    */
   async approve(id: string, tool: string, digest: string, by: string): Promise<boolean> {
     const known = this.#pins[id] ?? NOTHING
+    const policy = this.#policies.get(id)
+    if (policy === undefined) return false
     const pinned = Object.hasOwn(known.pins, tool) ? known.pins[tool] : undefined
     // The disk took no pins when it was approved: the word of the operator still stands.
-    const unsaved = pinned?.digest === digest && this.#unsaved.has(id)
+    const unsaved = pinned?.digest === digest && !movedFrom(pinned, policy) && this.#unsaved.has(id)
     const asked = Object.hasOwn(known.waiting, tool) ? known.waiting[tool] : undefined
     if (unsaved) await this.#replace(id, known)
     else {
@@ -256,6 +263,7 @@ export class ServerCatalog implements Catalog {
         digest,
         approvedAt: new Date(this.#now()).toISOString(),
         approvedBy: by,
+        publisher: policy.publisher,
       }
       await this.#replace(id, { pins: { ...known.pins, [tool]: pin }, waiting })
     }
@@ -303,7 +311,10 @@ export class ServerCatalog implements Catalog {
     for (const [name, pin] of Object.entries(pins).sort(([a], [b]) => (a < b ? -1 : 1))) {
       const change = Object.hasOwn(waiting, name) ? waiting[name] : undefined
       const schema = this.#judge(id, pin.definition, pin.digest)
-      if (change !== undefined && !change.serving) withheld.set(name, { state: 'drifted', why: change.why })
+      const moved = policy && movedFrom(pin, policy)
+      if (moved !== undefined) withheld.set(name, { state: 'drifted', why: change?.why ?? moved })
+      else if (change !== undefined && !change.serving)
+        withheld.set(name, { state: 'drifted', why: change.why })
       else if (typeof schema === 'string') withheld.set(name, { state: 'refused', why: schema })
       else if (policy !== undefined) {
         tools.set(name, {
@@ -325,6 +336,11 @@ export class ServerCatalog implements Catalog {
     }
     this.#put(id, { tools, withheld })
   }
+}
+
+/** Why a pin counts no longer: the server is another publisher's now, and nobody approved anything of that one. */
+function movedFrom({ publisher: was }: Pin, { publisher: is }: CatalogPolicy): string | undefined {
+  return was === is ? undefined : `approved of \`${was}\`, and the server is \`${is}\` now`
 }
 
 /** What tells two states of a server's pins apart; digests stand for the definitions. */

@@ -38,7 +38,11 @@ function bench(answers: Record<string, () => Promise<ServerDescription>>) {
     policies: new Map(
       servers.map((id) => [
         id,
-        { approve: 'first-use' as const, classify: () => ({ class: 'write' as const, labels: [] }) },
+        {
+          approve: 'first-use' as const,
+          publisher: 'local',
+          classify: () => ({ class: 'write' as const, labels: [] }),
+        },
       ]),
     ),
     store: {

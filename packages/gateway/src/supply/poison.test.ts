@@ -16,7 +16,9 @@ for (const [what, text] of [
     verifies('play8.signed-only.definitions')
     let saved: Readonly<Record<string, ServerPins>> = {}
     const catalog = new ServerCatalog({
-      policies: new Map([['s', { approve: 'first-use', classify: () => ({ class: 'write', labels: [] }) }]]),
+      policies: new Map([
+        ['s', { approve: 'first-use', publisher: 'local', classify: () => ({ class: 'write', labels: [] }) }],
+      ]),
       store: {
         load: () => Promise.resolve(saved),
         save(pins) {

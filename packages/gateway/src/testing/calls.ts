@@ -3,6 +3,7 @@ import type {
   AuthorizedCall,
   PinnedCall,
   IdentifiedCall,
+  OnceCall,
   ReceivedCall,
   ResolvedCall,
   ScreenedCall,
@@ -47,6 +48,7 @@ export function receivedCall(change: Partial<ReceivedCall> = {}): ReceivedCall {
     headers: [],
     host: mutedHost,
     retry: undefined,
+    idempotencyKey: undefined,
     ...change,
   }
 }
@@ -97,6 +99,11 @@ export function screenedCall(change: Partial<ScreenedCall> = {}): ScreenedCall {
 
 export function pinnedCall(change: Partial<PinnedCall> = {}): PinnedCall {
   return { ...screenedCall(change), egress: 'judged', ...change }
+}
+
+/** A call as row 9 hands it on: without a key. */
+export function onceCall(change: Partial<OnceCall> = {}): OnceCall {
+  return { ...pinnedCall(change), once: 'any', ...change }
 }
 
 /** A log in memory whose health and failures the test sets. */

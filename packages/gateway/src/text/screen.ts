@@ -50,6 +50,8 @@ export interface Screened {
   readonly counts: Readonly<Record<string, number>>
   /** Classes of `deny` that were found. */
   readonly denied: readonly string[]
+  /** What was done or refused: action and class. */
+  readonly acted: readonly string[]
   /** Where something was changed or denied: a JSON pointer without names that hold data themselves, and the class. At most 8. */
   readonly places: readonly string[]
 }
@@ -84,6 +86,7 @@ export function screenValue(value: Json, screening: Screening): Screened {
     changed: screen.changed,
     counts: Object.fromEntries([...screen.counts].toSorted()),
     denied: [...screen.denied].toSorted(),
+    acted: [...screen.acted].toSorted(),
     places: [...screen.places],
   }
 }
@@ -91,6 +94,7 @@ export function screenValue(value: Json, screening: Screening): Screened {
 class Screen {
   readonly counts = new Map<string, number>()
   readonly denied = new Set<string>()
+  readonly acted = new Set<string>()
   readonly places = new Set<string>()
   changed = false
   readonly #screening: Screening
@@ -230,6 +234,7 @@ class Screen {
     within.value(decoded, depth + 1)
     for (const [found, count] of within.counts) this.#count(found, count)
     for (const found of within.denied) this.denied.add(found)
+    for (const acted of within.acted) this.acted.add(acted)
     const changing = [...within.counts.keys()].find(
       (found) => this.#screening.actionOf(found, this.#path) !== 'count',
     )
@@ -244,6 +249,7 @@ class Screen {
     const action = this.#screening.actionOf(found, this.#path)
     if (action === 'count') return undefined
     this.changed = true
+    this.acted.add(`${action} ${found}`)
     if (this.places.size < MAX_PLACES) this.places.add(`${this.#pointer()} ${found}`)
     // What is denied is withheld as a whole: nobody reads what stands in its place.
     if (action === 'deny') this.denied.add(found)
@@ -277,6 +283,7 @@ class Screen {
     const action = this.#screening.actionOf(found, this.#path)
     if (action === 'count') return undefined
     this.changed = true
+    this.acted.add(`${action} ${found}`)
     if (this.places.size < MAX_PLACES) this.places.add(`${this.#pointer()} ${found}`)
     if (action === 'deny') this.denied.add(found)
     switch (action) {

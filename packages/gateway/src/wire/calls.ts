@@ -1,4 +1,5 @@
 import type { CallMethod, Continuation, Era, ReceivedCall } from '../call/call.ts'
+import { isTicketId } from '../call/authorization.ts'
 import { newCallId } from '../call/id.ts'
 import type { InputResponses } from '../call/input.ts'
 import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
@@ -7,6 +8,7 @@ import { META, traceMeta } from '../mcp/era.ts'
 import { aggregateResult, aggregateTask } from '../mcp/aggregate-result.ts'
 import { declaresTasks } from '../mcp/bridge-capabilities.ts'
 import { namedTarget } from '../mcp/host-message.ts'
+import { readIdempotencyKey } from '../mcp/idempotency-key.ts'
 import { encodeErrorBytes, encodeResult } from '../mcp/jsonrpc.ts'
 import { readRetry } from '../mcp/mrtr.ts'
 import { isNormalUri } from '../mcp/uri.ts'
@@ -16,6 +18,7 @@ import type { Gate } from '../pipeline/gate.ts'
 import type { Ended } from '../pipeline/runner.ts'
 import { bindingOf, type RequestStates } from '../stages/forward/request-state.ts'
 import { CallLink, type LinkServices, PARKED } from './call-link.ts'
+import { TICKET_META } from '../stages/step-up/step-up.ts'
 import { traceIdOf } from './request-headers.ts'
 import type { Questions } from './questions.ts'
 import type { Replies, Request } from './turn.ts'
@@ -112,10 +115,12 @@ export function createCalls({ gate, replies, questions, states, now }: CallsOpti
         ? { argsBytes: NO_BYTES, exactNumbers: true }
         : { argsBytes: message.argsBytes, exactNumbers: message.exactNumbers }),
       meta: traceMeta(message.meta),
+      ticket: ticketOf(message.meta),
       traceId: traceIdOf(message.meta),
       headers: spoken.era === 'modern' ? request.rawHeaders : [],
       host,
       retry: spoken.era === 'modern' ? retryOf(request, method) : undefined,
+      idempotencyKey: method === 'tools/call' ? keyOf(request) : undefined,
     }
   }
 
@@ -162,6 +167,16 @@ export function capabilitiesOf({ message, spoken, agreed }: Request): JsonObject
 
 const NO_BYTES = new Uint8Array(0)
 
+/** The ticket that a host names for a call. @throws Refusal CG_WIRE_PARAMS */
+function ticketOf(meta: JsonObject): string | undefined {
+  const ticket = member(meta, TICKET_META)
+  if (ticket === undefined) return undefined
+  if (typeof ticket === 'string' && isTicketId(ticket)) return ticket
+  throw new Refusal('CG_WIRE_PARAMS', {
+    publicText: `\`${TICKET_META}\` of \`_meta\` is not the id of a ticket`,
+  })
+}
+
 function progressTokenOf(meta: JsonObject): string | number | undefined {
   const token = member(meta, 'progressToken')
   return typeof token === 'string' || typeof token === 'number' ? token : undefined
@@ -181,6 +196,14 @@ function retryOf({ message }: Request, method: CallMethod): Continuation | undef
   }
   if (requestState === undefined && inputResponses === undefined) return undefined
   return { responses: inputResponses, requestState }
+}
+
+/** @throws Refusal CG_WIRE_PARAMS for what is no key, CG_WIRE_HEADER_MISMATCH for two of them */
+function keyOf({ rawHeaders, message }: Request): string | undefined {
+  const read = readIdempotencyKey(rawHeaders, message.meta)
+  if ('key' in read) return read.key
+  const code = read.fault === 'differs' ? 'CG_WIRE_HEADER_MISMATCH' : 'CG_WIRE_PARAMS'
+  throw new Refusal(code, { publicText: read.problem, internal: read.problem })
 }
 
 /** @param given read by readRetry: every answer is an object */

@@ -160,19 +160,21 @@ export function createMethods(options: MethodsOptions) {
     const { server, kind, name } = at
     if (!gate.mayReach(known, { server, kind, name }))
       throw new Refusal('CG_POLICY_NO_ALLOW', { internal: `no rule allows the ${kind} that is completed` })
-    const answer = await gate.ask({
-      known,
-      server,
-      method: 'completion/complete',
-      capabilities: capabilitiesOf(request),
-      params: {
-        ref: kind === 'prompt' ? { type: 'ref/prompt', name } : { type: 'ref/resource', uri: name },
-        ...completing(params),
+    const completion = await gate.complete(
+      {
+        known,
+        server,
+        capabilities: capabilitiesOf(request),
+        params: {
+          ref: kind === 'prompt' ? { type: 'ref/prompt', name } : { type: 'ref/resource', uri: name },
+          ...completing(params),
+        },
       },
-    })
-    if (answer.kind === 'error')
+      { server, kind, name },
+    )
+    if (completion === undefined)
       throw new Refusal('CG_WIRE_PARAMS', { publicText: 'the server refused the completion' })
-    replies.answer(request, answer.value)
+    replies.answer(request, completion)
   }
 
   function referred(

@@ -45,9 +45,13 @@ function streamsOver({
     server: (id) => (id === 'fix' ? server : undefined),
     declared: (_, host) => host,
   })
-  const gate: Pick<Gate, 'identify' | 'listeners' | 'server' | 'serversWith' | 'mayHear' | 'mayReach'> = {
+  const gate: Pick<
+    Gate,
+    'identify' | 'listeners' | 'logs' | 'server' | 'serversWith' | 'mayHear' | 'mayReach'
+  > = {
     identify: () => Promise.resolve({ principal: who, session }),
     listeners,
+    logs: () => (params, to) => to(params),
     server: (id) => (id === 'fix' ? server : undefined),
     serversWith: (_known, _server, capability) =>
       Object.hasOwn(server.capabilities, capability) ? [server] : [],

@@ -26,7 +26,7 @@ interface Standing {
 
 /** Streams that stay open: GET of the legacy era, subscriptions/listen of the modern one, and what is heard on them. */
 export function createStreams(
-  gate: Pick<Gate, 'identify' | 'listeners' | 'mayHear' | 'mayReach' | 'server' | 'serversWith'>,
+  gate: Pick<Gate, 'identify' | 'listeners' | 'logs' | 'mayHear' | 'mayReach' | 'server' | 'serversWith'>,
   replies: Replies,
   now: () => number,
 ) {
@@ -157,6 +157,7 @@ export function createStreams(
         capabilities,
         principal: known.principal,
         mayHear: (server) => gate.mayHear(known, server, undefined),
+        logs: (server) => gate.logs(known, server),
         tell: (method, params, server) => {
           if (server === undefined || gate.mayHear(known, server, stringMember(params, 'uri')))
             tell(method, shown(endpoint.server, server, params))

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { NotObtained } from './fault.ts'
 import { revealSecret } from './fixed.ts'
-import { isTokenKey } from '../../ports/secret-reference.ts'
+import { labelOf, isTokenKey } from '../../ports/secret-reference.ts'
 import { canSign, compact, signJwt, unsignedJwt } from './jwt.ts'
 import type { ClientAuthentication, PublicClient, ReadSecret, SignInToken } from './options.ts'
 
@@ -61,7 +61,7 @@ function signedHere(
   const kind = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType ?? key.type
   throw new NotObtained(
     'everyone',
-    `key \`${reference}\` of server \`${server}\` is \`${kind}\`, which cannot sign \`${alg}\``,
+    `key \`${labelOf(reference)}\` of server \`${server}\` is \`${kind}\`, which cannot sign \`${alg}\``,
   )
 }
 
@@ -75,7 +75,9 @@ async function signedInToken(
   try {
     return compact(unsigned, await signInToken(key, alg, Buffer.from(unsigned)))
   } catch (cause) {
-    throw new NotObtained('everyone', `key \`${key}\` of server \`${server}\` does not sign`, { cause })
+    throw new NotObtained('everyone', `key \`${labelOf(key)}\` of server \`${server}\` does not sign`, {
+      cause,
+    })
   }
 }
 
@@ -88,7 +90,7 @@ function privateKeyOf(server: string, reference: string, text: string): KeyObjec
     // No cause: JSON.parse quotes what it could not read, and that is the key.
     throw new NotObtained(
       'everyone',
-      `key \`${reference}\` of server \`${server}\` is no private key in PEM or JWK form`,
+      `key \`${labelOf(reference)}\` of server \`${server}\` is no private key in PEM or JWK form`,
     )
   }
 }

@@ -1,3 +1,4 @@
+import { labelOf } from '../../ports/secret-reference.ts'
 import { NotObtained } from './fault.ts'
 import type { Source } from './kept.ts'
 import { isCredentialHeader } from '../../ports/credentials.ts'
@@ -29,7 +30,7 @@ export function fixedSource(
       if (!SHOWABLE.test(secret)) {
         throw new NotObtained(
           'everyone',
-          `secret \`${config.secret}\` of server \`${server}\` is empty, longer than 8192 characters, or holds a space, a line break or a character beyond ASCII`,
+          `secret \`${labelOf(config.secret)}\` of server \`${server}\` is empty, longer than 8192 characters, or holds a space, a line break or a character beyond ASCII`,
         )
       }
       return { headers: [name, config.type === 'bearer' ? `Bearer ${secret}` : secret], keepMs: KEEP_MS }
@@ -48,8 +49,12 @@ export async function revealSecret(
   try {
     return (await readSecret(reference, fresh)).reveal()
   } catch (cause) {
-    throw new NotObtained('everyone', `secret \`${reference}\` of server \`${server}\` cannot be read`, {
-      cause,
-    })
+    throw new NotObtained(
+      'everyone',
+      `secret \`${labelOf(reference)}\` of server \`${server}\` cannot be read`,
+      {
+        cause,
+      },
+    )
   }
 }

@@ -133,5 +133,6 @@ function subkeysOf(secret: Buffer): Record<SealPurpose, KeyObject> {
     task: subkey('task'),
     'dpop-nonce': subkey('dpop-nonce'),
     consent: subkey('consent'),
+    idempotency: subkey('idempotency'),
   }
 }

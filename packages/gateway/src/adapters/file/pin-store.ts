@@ -12,7 +12,13 @@ const stored = z.strictObject({
     z.strictObject({
       pins: z.record(
         z.string(),
-        z.strictObject({ definition, digest: z.string(), approvedAt: z.string(), approvedBy: z.string() }),
+        z.strictObject({
+          definition,
+          digest: z.string(),
+          approvedAt: z.string(),
+          approvedBy: z.string(),
+          publisher: z.string(),
+        }),
       ),
       waiting: z.record(
         z.string(),

@@ -101,13 +101,16 @@ function urlSource(jwks: string, agent: Agent, options: KeySourceOptions): KeySe
   const url = new URL(jwks)
   const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback)) {
-    throw new TypeError(`JWKS \`${jwks}\` is not https; whoever is on the way could put in their own keys`)
+    throw new TypeError(
+      `JWKS of host \`${url.host}\` is not https; whoever is on the way could put in their own keys`,
+    )
   }
   if (url.username !== '' || url.password !== '') {
     throw new TypeError(`JWKS URL of host \`${url.host}\` holds credentials; public keys need none`)
   }
   return {
-    name: jwks,
+    // A query may be a key to the keys.
+    name: url.origin + url.pathname,
     refreshMs: options.urlRefreshMs ?? 300_000,
     unknownKidMs: options.unknownKidMs ?? 30_000,
     read: async () => ({ text: await fetchText(url, agent, options.timeoutMs ?? 5_000), version: '' }),

@@ -20,6 +20,7 @@ const DEAF_MS = 250
 class ChildPipe implements Pipe {
   readonly #child: Child
   readonly #onDeaf: () => void
+  readonly #secrets: readonly string[]
   #deaf: NodeJS.Timeout | undefined
 
   /** @throws UpstreamFailed `unavailable` when the child cannot even be tried */
@@ -46,6 +47,7 @@ class ChildPipe implements Pipe {
     this.#onDeaf = () =>
       events.onBroken(new UpstreamFailed('unavailable', `server \`${server}\` closed its standard input`))
     const { command, env = {}, cwd } = config
+    this.#secrets = Object.values(env)
     try {
       this.#child = new Child({ command, env, cwd, killMs: limits.killMs }, { onStdout, onEnd })
     } catch (cause) {
@@ -58,7 +60,7 @@ class ChildPipe implements Pipe {
   }
 
   get lastWords(): string {
-    return this.#child.diagnosis().slice(-LAST_WORDS)
+    return masked(this.#child.diagnosis(), this.#secrets).slice(-LAST_WORDS)
   }
 
   /** A line that did not reach the pipe is followed by the end of the child, which tells the story: one that lives on is deaf. */
@@ -76,6 +78,17 @@ class ChildPipe implements Pipe {
   kill(): void {
     this.#child.killNow()
   }
+}
+
+/** Shortest value of an environment variable that is masked: shorter ones are words that stand everywhere. */
+const MIN_SECRET = 4
+
+/** What a child complains of may be the very value that it does not like. */
+function masked(text: string, secrets: readonly string[]): string {
+  return secrets
+    .filter(({ length }) => length >= MIN_SECRET)
+    .toSorted((a, b) => b.length - a.length)
+    .reduce((shown, secret) => shown.replaceAll(secret, '***'), text)
 }
 
 /** A started child and the link over its pipes. */

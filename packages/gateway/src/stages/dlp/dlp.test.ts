@@ -6,11 +6,12 @@ import type { HostLink } from '../../call/input.ts'
 import type { Json, JsonObject } from '../../call/json.ts'
 import { createPlaceholders } from '../../adapters/memory/placeholders.ts'
 import { Refusal } from '../../call/refusal.ts'
-import { mutedHost, pinnedCall, authorizedCall } from '../../testing/calls.ts'
+import { mutedHost, onceCall, authorizedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import type { Finding } from '../../text/finding.ts'
 import { type ScreenAction, screenValue } from '../../text/screen.ts'
-import { type DlpOptions, createDlpStages, type DlpRules } from './dlp.ts'
+import { type DlpOptions, createDlpStages } from './dlp.ts'
+import type { DlpRules } from './screener.ts'
 
 const signal = new AbortController().signal
 
@@ -47,7 +48,7 @@ const stages = (
 
 function answeredCall(value: JsonObject): AnsweredCall {
   return {
-    ...pinnedCall(),
+    ...onceCall(),
     recorded: 'intent',
     answer: { kind: 'result', bytes: Buffer.from(JSON.stringify(value)), value, upstreamMs: 1 },
   }

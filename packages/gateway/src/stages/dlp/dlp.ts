@@ -2,33 +2,28 @@ import type {
   AnsweredCall,
   AuthorizedCall,
   FoundData,
-  IdentifiedCall,
   ResolvedCall,
   ScreenedCall,
   Session,
 } from '../../call/call.ts'
 import { type Json, isJsonObject, member } from '../../call/json.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
-import { type Judgement, Refusal, type Target } from '../../call/refusal.ts'
+import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import { parseExact } from '../../mcp/json-exact.ts'
-import { DetectorDown } from '../../ports/detector.ts'
 import type { Placeholders } from '../../ports/placeholders.ts'
-import { PLACEHOLDER, type ScreenAction, type Screened, screenValue } from '../../text/screen.ts'
-import { DETECTOR_DOWN, type Detection, type DlpDetector, type Scan, detectIn } from './detection.ts'
-import { type DlpException, excepting } from './exceptions.ts'
+import { PLACEHOLDER, type Screened } from '../../text/screen.ts'
+import { DETECTOR_DOWN, type Detection } from './detection.ts'
 import { screenedHost } from './host-link.ts'
 import { type RestoreOptions, createRestoreStage } from './restore.ts'
-
-/** What becomes of each class in one direction. */
-export type ActionOf = (found: string, path: readonly string[]) => ScreenAction
-
-/** The rules for one target. */
-export interface DlpRules {
-  readonly mode: 'observe' | 'enforce'
-  readonly arguments: ActionOf
-  readonly results: ActionOf
-}
+import {
+  type Asked,
+  type Direction,
+  type DlpRules,
+  type ScreenerOptions,
+  createScreener,
+  whenKnown,
+} from './screener.ts'
 
 /** What a tool says of its structured answers. */
 export interface OutputCheck {
@@ -37,29 +32,20 @@ export interface OutputCheck {
   readonly formats: boolean
 }
 
-export interface DlpOptions extends RestoreOptions {
+export interface DlpOptions extends RestoreOptions, ScreenerOptions {
   readonly placeholders: Placeholders
-  readonly rulesFor: (target: Target) => DlpRules
-  readonly scan: Scan
-  /** Undefined: nobody else is asked, and screening does not wait. */
-  readonly detector?: DlpDetector | undefined
-  readonly exceptions: readonly DlpException[]
-  /** Milliseconds since the epoch, for the end of exceptions. */
-  readonly now: () => number
-  /** Keyed hash of a text, by tenant: equal values stay equal, and nobody without the key can try values. */
-  readonly hash: (tenant: string, text: string) => string
   /** What the tool says of `structuredContent`; undefined: nothing. */
   readonly outputCheck: (target: Target) => OutputCheck | undefined
   /** Whether a rule reads what sessions have seen, and an answer reads like instructions to the model. */
   readonly instructs: (answer: Json) => boolean
   /** Told of a call that holds a value which must never be seen. */
-  readonly onCanary: (call: AuthorizedCall, direction: DlpException['in']) => void
+  readonly onCanary: (of: Asked, direction: Direction) => void
   /** Keeps what a session has seen; durable when it resolves. */
   readonly label: (session: Session, label: string) => Promise<void>
 }
 
 /** Label of a session that was answered by what reads like instructions to the model. */
-const INJECTION = 'injection'
+export const INJECTION = 'injection'
 
 /** What the agent reads when an answer must be withheld: the usual text would have it tried again. */
 const RAN = 'the call ran, and its answer is withheld'
@@ -76,78 +62,32 @@ export interface DlpStages {
  * what the operator wants (playbook Play 3, "Redaction for prompts and outputs").
  */
 export function createDlpStages(options: DlpOptions): DlpStages {
-  const { rulesFor, scan, detector } = options
-  const own: Detection = { scan, isDown: false }
+  const { rulesFor, detector } = options
+  const { screen, actionsOf, crosses, lookThrough } = createScreener(options)
   const budgetMs = 2_000 + (detector?.timeoutMs ?? 0)
-
-  function screen(
-    value: Json,
-    { principal, session }: IdentifiedCall,
-    actionOf: ActionOf,
-    { scan }: Detection,
-    typed = false,
-  ): Screened {
-    return screenValue(value, {
-      scan,
-      actionOf,
-      typed,
-      hash: (text) => options.hash(principal.tenant, text),
-      keep: (found, text) => options.placeholders.keep(session, found, text),
-    })
-  }
-
-  /** What becomes of what is found in a call. @param excepted counts what exceptions let pass */
-  function actionsOf(
-    { target, principal }: AuthorizedCall,
-    direction: DlpException['in'],
-    excepted: Record<string, number> = {},
-  ): ActionOf {
-    const rules = rulesFor(target)
-    // Under observe everything is counted, and nothing changed.
-    if (rules.mode !== 'enforce') return () => 'count'
-    const now = options.now()
-    const tool = `${target.server}.${target.name}`
-    const exceptions = options.exceptions.filter(
-      (exception) =>
-        exception.in === direction &&
-        exception.until > now &&
-        exception.matchesTool(tool) &&
-        exception.matchesActor(principal.actor.id),
-    )
-    return excepting(rules[direction], exceptions, (found) => {
-      excepted[found] = (excepted[found] ?? 0) + 1
-    })
-  }
-
-  function crosses(before: string, text: string, actionOf: ActionOf): boolean {
-    const seam = before.length
-    return scan(before + text, false).some(
-      ({ class: found, start, end }) => start < seam && end > seam && actionOf(found, []) !== 'count',
-    )
-  }
 
   return {
     restore: createRestoreStage(options),
     arguments: {
       name: 'dlp-in',
       budgetMs,
-      run(call, signal) {
-        if (detector === undefined) return toSend(call, own, signal)
-        return detectIn(givenTo(call), scan, detector, mayPass(call.target), signal)
-          .catch(unanswered({ judgement: judgementOf(call) }))
-          .then((detection) => toSend(call, detection, signal))
-      },
+      run: (call, signal) =>
+        whenKnown(
+          lookThrough(givenTo(call), call.target, signal, { judgement: judgementOf(call) }),
+          (detection) => toSend(call, detection, signal),
+        ),
     },
     results: {
       name: 'dlp-out',
       budgetMs,
       run(call, signal) {
         try {
-          if (detector === undefined) return toRead(call, own)
-          return detectIn(call.answer.value, scan, detector, mayPass(call.target), signal)
-            .catch(unanswered({ publicText: `${RAN}: it could not be looked through; tell the user` }))
-            .then((detection) => toRead(call, detection))
-            .catch(fail)
+          const publicText = `${RAN}: it could not be looked through; tell the user`
+          const grown = whenKnown(
+            lookThrough(call.answer.value, call.target, signal, { publicText }),
+            (detection) => toRead(call, detection),
+          )
+          return grown instanceof Promise ? grown.catch(fail) : grown
         } catch (cause) {
           return fail(cause)
         }
@@ -155,16 +95,12 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     },
   }
 
-  function mayPass(target: Target): boolean {
-    return detector?.onFailure === 'pass' || rulesFor(target).mode === 'observe'
-  }
-
   function toSend(call: AuthorizedCall, detection: Detection, signal: AbortSignal): ScreenedCall {
     const rules = rulesFor(call.target)
     const excepted: Record<string, number> = {}
-    const actionOf = actionsOf(call, 'arguments', excepted)
+    const actions = actionsOf(call, 'arguments', excepted)
     const given = givenTo(call)
-    const screened = joined(given.map((value) => screen(value, call, actionOf, detection)))
+    const screened = joined(given.map((value) => screen(value, call, actions, detection)))
     const found = foundIn(withDown(screened, detection), 'arguments', excepted)
     if ('canary' in screened.counts) options.onCanary(call, 'arguments')
     if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
@@ -176,13 +112,12 @@ export function createDlpStages(options: DlpOptions): DlpStages {
         judgement: judgementOf(call),
         screened: found,
       })
-    const observed = observedIn(rules, rules.arguments, screened, 'argument')
-    const side = (direction: DlpException['in']) => (value: Json) => {
-      const actionOf = actionsOf(call, direction)
-      if (detector === undefined) return screen(value, call, actionOf, own)
-      return detectIn(value, scan, detector, mayPass(call.target), signal)
-        .catch(unanswered({}))
-        .then((found) => screen(value, call, actionOf, found))
+    const observed = observedIn(rules, screened, 'argument')
+    const side = (direction: Direction) => (value: Json) => {
+      const actions = actionsOf(call, direction)
+      return whenKnown(lookThrough(value, call.target, signal), (found) =>
+        screen(value, call, actions, found),
+      )
     }
     const grown: ScreenedCall = {
       ...call,
@@ -201,15 +136,15 @@ export function createDlpStages(options: DlpOptions): DlpStages {
 
   function toRead(call: AnsweredCall, detection: Detection): AnsweredCall | Promise<AnsweredCall> {
     const grown = answered(call, rulesFor(call.target), detection)
-    return options.instructs(call.answer.value) ? labelled(grown).catch(fail) : grown
+    return options.instructs(call.answer.value) ? labelled(grown) : grown
   }
 
   /** The call with what may be sent, checked again: a placeholder may be too long for its place, or of another type. */
   function withArguments(grown: ScreenedCall, call: AuthorizedCall, detection: Detection): ScreenedCall {
-    const actionOf = actionsOf(call, 'arguments')
+    const actions = actionsOf(call, 'arguments')
     const given = parseExact(call.argsBytes) ?? call.args
     const fitting = (typed: boolean) => {
-      const argsBytes = Buffer.from(JSON.stringify(screen(given, call, actionOf, detection, typed).value))
+      const argsBytes = Buffer.from(JSON.stringify(screen(given, call, actions, detection, typed).value))
       const args: unknown = JSON.parse(argsBytes.toString('utf8'))
       return isJsonObject(args) && !call.schema?.validate(args) ? { args, argsBytes } : undefined
     }
@@ -222,7 +157,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     }
     const responses = call.retry?.responses
     if (call.retry === undefined || responses === undefined) return { ...grown, ...fits }
-    const { value } = screen(responses, call, actionOf, detection)
+    const { value } = screen(responses, call, actions, detection)
     return {
       ...grown,
       ...fits,
@@ -233,11 +168,11 @@ export function createDlpStages(options: DlpOptions): DlpStages {
   function answered(call: AnsweredCall, rules: DlpRules, detection: Detection): AnsweredCall {
     const { answer, screened: before } = call
     const excepted: Record<string, number> = { ...before.excepted }
-    const actionOf = actionsOf(call, 'results', excepted)
-    const found = screen(answer.value, call, actionOf, detection)
+    const actions = actionsOf(call, 'results', excepted)
+    const found = screen(answer.value, call, actions, detection)
     const screened = foundIn(withDown(found, detection), 'results', excepted, before)
     if ('canary' in found.counts) options.onCanary(call, 'results')
-    const observed = observedIn(rules, rules.results, found, 'result')
+    const observed = observedIn(rules, found, 'result')
     const grown: AnsweredCall = {
       ...call,
       screened,
@@ -253,11 +188,9 @@ export function createDlpStages(options: DlpOptions): DlpStages {
       })
     if (!found.changed) return grown
     const exact = parseExact(answer.bytes) ?? answer.value
-    const value = screen(exact, call, actionOf, detection).value
+    const value = screen(exact, call, actions, detection).value
     const bytes = Buffer.from(
-      JSON.stringify(
-        valid(call, exact, value, (part) => screen(part, call, actionOf, detection, true).value),
-      ),
+      JSON.stringify(valid(call, exact, value, (part) => screen(part, call, actions, detection, true).value)),
     )
     const read: unknown = JSON.parse(bytes.toString('utf8'))
     if (!isJsonObject(read)) throw new TypeError('an answer is an object')
@@ -292,14 +225,6 @@ function givenTo({ args, retry }: AuthorizedCall): Json[] {
   return retry?.responses === undefined ? [args] : [args, retry.responses]
 }
 
-/** Of a call that the detector did not answer for nobody knows what it holds: it is refused. */
-function unanswered(more: { readonly publicText?: string; readonly judgement?: Judgement }) {
-  return (cause: unknown): never => {
-    if (!(cause instanceof DetectorDown)) throw cause
-    throw new Refusal('CG_DLP_DETECTOR', { ...more, internal: cause.message, cause })
-  }
-}
-
 /** What was found, and that the detector saw none of it. */
 function withDown<T extends Pick<Screened, 'counts'>>(screened: T, { isDown }: Detection): T {
   return isDown ? { ...screened, counts: { ...screened.counts, [DETECTOR_DOWN]: 1 } } : screened
@@ -332,6 +257,7 @@ function joined(all: readonly Screened[]): Omit<Screened, 'value'> {
     changed: all.some(({ changed }) => changed),
     counts,
     denied: [...new Set(all.flatMap(({ denied }) => denied))],
+    acted: [...new Set(all.flatMap(({ acted }) => acted))],
     places: all.flatMap(({ places }) => places),
   }
 }
@@ -339,7 +265,7 @@ function joined(all: readonly Screened[]): Omit<Screened, 'value'> {
 /** What the record says of one direction, beside what it said of the other. */
 function foundIn(
   { counts, places }: Omit<Screened, 'value'>,
-  direction: DlpException['in'],
+  direction: Direction,
   excepted: Readonly<Record<string, number>>,
   before?: FoundData,
 ): FoundData {
@@ -352,17 +278,13 @@ function foundIn(
   }
 }
 
+/** What enforcing would have done. */
 function observedIn(
   { mode }: DlpRules,
-  actionOf: ActionOf,
-  { counts }: Pick<Screened, 'counts'>,
-  where: string,
+  { acted }: Pick<Screened, 'acted'>,
+  where: 'argument' | 'result',
 ): readonly string[] {
-  if (mode === 'enforce') return []
-  return Object.keys(counts).flatMap((found) => {
-    const action = actionOf(found, [])
-    return action === 'count' ? [] : [`(dlp: ${action} ${found} in the ${where})`]
-  })
+  return mode === 'enforce' ? [] : acted.map((action) => `(dlp: ${action} in the ${where})`)
 }
 
 function refuse({ mode }: DlpRules, code: ReasonCode, internal: string, call: AuthorizedCall): void {

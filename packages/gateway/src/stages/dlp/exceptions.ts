@@ -1,10 +1,10 @@
-import type { ActionOf } from './dlp.ts'
+import type { ActionOf, Direction } from './screener.ts'
 import { dataClassOf } from '../../text/data-class.ts'
 
 /** What an operator lets pass: a class of data in one place of one tool, for one caller, until a day. */
 export interface DlpException {
   readonly class: string
-  readonly in: 'arguments' | 'results'
+  readonly in: Direction
   /** @param tool as `server.tool` */
   readonly matchesTool: (tool: string) => boolean
   readonly matchesActor: (actor: string) => boolean

@@ -43,7 +43,7 @@ export function createRestoreStage({
       if (restored === before) return call
       const argsBytes = Buffer.from(JSON.stringify(restored))
       const args: unknown = JSON.parse(argsBytes.toString('utf8'))
-      return isJsonObject(args) ? { ...call, args, argsBytes, restored: counts } : call
+      return isJsonObject(args) ? { ...call, args, argsBytes, restored: counts, written: call.args } : call
     },
   }
 }

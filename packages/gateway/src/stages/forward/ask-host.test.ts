@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { RecordedCall } from '../../call/call.ts'
 import type { Asking, InputRequests, InputResponses } from '../../call/input.ts'
 import { Refusal } from '../../call/refusal.ts'
-import { pinnedCall, mutedHost } from '../../testing/calls.ts'
+import { onceCall, mutedHost } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { askHost } from './ask-host.ts'
 import { bindingOf } from './request-state.ts'
@@ -23,7 +23,7 @@ function callOf(
     ...mutedHost,
     ask: (asked: InputRequests, call: Asking) => Promise.resolve(answer(asked, call)),
   }
-  return { ...pinnedCall(), host, recorded: 'intent', ...change }
+  return { ...onceCall(), host, recorded: 'intent', ...change }
 }
 
 const ask = (call: RecordedCall, requests = elicitation()): Promise<InputResponses> =>

@@ -1,4 +1,4 @@
-import type { RecordedCall } from '../../call/call.ts'
+import type { IdentifiedCall } from '../../call/call.ts'
 import type { InputRequest, InputRequests, InputResponse, InputResponses } from '../../call/input.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { legacyRequest, modernRequest, type Problem } from '../../mcp/bridge-requests.ts'
@@ -11,7 +11,7 @@ import { bindingOf } from './request-state.ts'
  * @throws Refusal CG_HOST_UNREACHABLE when the host's version has no such question or its answer is malformed, CG_HOST_SILENT
  */
 export async function askHost(
-  call: RecordedCall,
+  call: IdentifiedCall,
   requests: InputRequests,
   signal: AbortSignal,
 ): Promise<InputResponses> {
@@ -33,7 +33,7 @@ export async function askHost(
 }
 
 function forHost(
-  { era, id, protocolVersion }: RecordedCall,
+  { era, id, protocolVersion }: IdentifiedCall,
   key: string,
   request: InputRequest,
 ): InputRequest {

@@ -10,7 +10,7 @@ import {
   type UpstreamFault,
   type UpstreamRequest,
 } from '../../ports/upstream.ts'
-import { answerOf, pinnedCall } from '../../testing/calls.ts'
+import { answerOf, onceCall } from '../../testing/calls.ts'
 import { memoryKeyRing } from '../../testing/key-ring.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createForwardStage, type ForwardOptions } from './forward.ts'
@@ -18,7 +18,7 @@ import { createRequestStates } from './request-state.ts'
 import { createTaskIds } from './task-ids.ts'
 
 const recorded = (change: Partial<RecordedCall> = {}): RecordedCall => ({
-  ...pinnedCall(change),
+  ...onceCall(change),
   recorded: 'intent',
   ...change,
 })

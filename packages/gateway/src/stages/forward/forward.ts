@@ -65,6 +65,8 @@ export function createForwardStage(options: ForwardOptions): Stage<RecordedCall,
     // The call's own deadline bounds it: a slow tool is not a slow gate.
     budgetMs: Number.POSITIVE_INFINITY,
     async run(call, signal) {
+      // Row 9 found what the call was answered when it ran: nothing is sent.
+      if (typeof call.once === 'object') return { ...call, answer: call.once.answer }
       const reach = reachOf(call)
       const { capabilities } = reach
       const roots = options.roots(call.target.server)

@@ -6,7 +6,7 @@ import { type JsonObject, isJsonObject, member } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { MAX_ROUNDS, createForwardStage, type ForwardOptions } from './forward.ts'
 import type { Upstream, UpstreamRequest } from '../../ports/upstream.ts'
-import { answerOf, pinnedCall } from '../../testing/calls.ts'
+import { answerOf, onceCall } from '../../testing/calls.ts'
 import { memoryKeyRing } from '../../testing/key-ring.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createRequestStates } from './request-state.ts'
@@ -86,7 +86,7 @@ function hostThat(
 }
 
 const called = (change: Partial<RecordedCall>): RecordedCall => ({
-  ...pinnedCall({ class: 'read', ...change }),
+  ...onceCall({ class: 'read', ...change }),
   recorded: 'outcome-only',
   ...change,
 })

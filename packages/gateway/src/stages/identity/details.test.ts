@@ -35,6 +35,7 @@ test('what a token is for is read, and details of other types are for other serv
         actions: TOOL,
         datatypes: ['pii'],
         purpose: 'support',
+        ticket: 'X-1',
       },
     ],
   )
@@ -57,6 +58,8 @@ test('a detail that is not understood refuses the token, by the member that is w
     [{ ...DETAIL, purpose: '' }, /`purpose`/],
     [{ ...DETAIL, purpose: 'sales' }, /none of `identity.purposes`/],
     [{ ...DETAIL, ticket: 1 }, /`ticket`/],
+    [{ ...DETAIL, ticket: 'X 1' }, /`ticket`/],
+    [{ ...DETAIL, ticket: '' }, /`ticket`/],
     [{ ...DETAIL, until: 'tomorrow' }, /until/],
     [{ ...DETAIL, type: 'MCP_TOOL_CALL' }, /`type`/],
     [{ ...DETAIL, type: ' mcp_tool_call ' }, /`type`/],

@@ -1,4 +1,4 @@
-import { type AuthorizationDetail, DETAIL_TYPE } from '../../call/authorization.ts'
+import { type AuthorizationDetail, DETAIL_TYPE, isTicketId } from '../../call/authorization.ts'
 import { type Json, type JsonObject, isJsonObject, member } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { shown } from './shown.ts'
@@ -46,7 +46,8 @@ function parseDetail(detail: JsonObject): AuthorizationDetail {
   if (purpose !== undefined && (typeof purpose !== 'string' || !WORD.test(purpose)))
     throw wrong('purpose', 'a word in lower case')
   const ticket = member(detail, 'ticket')
-  if (ticket !== undefined && typeof ticket !== 'string') throw wrong('ticket', 'a string')
+  if (ticket !== undefined && (typeof ticket !== 'string' || !isTicketId(ticket)))
+    throw wrong('ticket', 'the id of a ticket')
   const datatypes = texts(detail, 'datatypes', WORD, 'words in lower case')
   const actions =
     texts(detail, 'actions', ACTION, 'actions such as `tools/call:crm.read`') ?? missing('actions')
@@ -58,6 +59,7 @@ function parseDetail(detail: JsonObject): AuthorizationDetail {
     actions,
     datatypes,
     purpose,
+    ticket,
   }
 }
 

@@ -514,6 +514,7 @@ function callWith(traceId: string | undefined): ReceivedCall {
     headers: [],
     host: mutedHost,
     retry: undefined,
+    idempotencyKey: undefined,
   }
 }
 

@@ -1,9 +1,11 @@
 import { isJsonObject, member, stringMember, type Json, type JsonObject } from '../../call/json.ts'
 import type { Actor, ToolClass } from '../../call/call.ts'
+import type { Decision } from '../../call/decision.ts'
 import type { PolicyCall } from './facts.ts'
 import type { PolicySet } from './policy-set.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
 import type { PolicyTool } from './rule-index.ts'
+import type { WindowedRead } from './windowed-fact.ts'
 
 const CALL_KEYS = [
   'server',
@@ -16,6 +18,7 @@ const CALL_KEYS = [
   'session',
   'class',
   'labels',
+  'windows',
 ]
 const CTX_KEYS = ['ticket', 'purpose', 'region', 'chain']
 const ACTOR_KEYS = ['id', 'type', 'grants', 'subject', 'tenant']
@@ -25,7 +28,7 @@ const ACTOR_TYPES: readonly Actor['type'][] = ['agent', 'human', 'service']
 
 /** What `callgate policy eval` prints. */
 export interface Evaluation {
-  readonly effect: 'allow' | 'deny'
+  readonly effect: Decision['effect']
   readonly reason: string
   /** Ids of the rules that decided. */
   readonly rules: readonly string[]
@@ -38,21 +41,29 @@ export interface Evaluation {
 
 /** Decides a call out of a file, as the gate would decide it on the wire after rows 1-5. */
 export function evaluateCall(set: PolicySet, call: PolicyCall, now: number = Date.now()): Evaluation {
-  const { decision, facts } = set.decide(call, { now, conceal: (value) => value })
+  const { decision, facts } = set.decide(call, {
+    now,
+    conceal: (value) => value,
+    total: ({ name }) => call.windows?.[name] ?? 0,
+  })
   return { ...decision, facts, policy: set.digest }
 }
 
 /**
  * Reads a call file: `server` and one of `tool`, `resource`, `prompt`, and if wanted `arguments`, `ctx`, `actor`,
- * `session`, `class`, `labels`. What is left out is what a plain agent of tenant `default` has.
+ * `session`, `class`, `labels`, and `windows`: what earlier calls added to windowed facts, by the facts as rules write them. What
+ * is left out is what a plain agent of tenant `default` has, before any other call.
+ * @param windowed facts that `windows` may name
  * @param tools pinned tools, for the class and the labels of a tool that the file does not give
  */
 export function readCall(
   value: unknown,
   tools: readonly PolicyTool[] = [],
+  windowed: readonly WindowedRead[] = [],
 ): { call: PolicyCall } | { message: string } {
   try {
-    return { call: callOf(objectOf(value, 'call file', CALL_KEYS), tools) }
+    const file = objectOf(value, 'call file', CALL_KEYS)
+    return { call: { ...callOf(file, tools), windows: windowsOf(file, windowed) } }
   } catch (error) {
     if (error instanceof CallFileError) return { message: error.message }
     throw error
@@ -91,7 +102,12 @@ function callOf(file: JsonObject, tools: readonly PolicyTool[]): PolicyCall {
       tenant: textOf(actor, 'tenant') ?? 'default',
       grants: textsOf(actor, 'grants') ?? [],
     },
-    session: { id: textOf(session, 'id') ?? 'session', calls, labels: textsOf(session, 'labels') ?? [] },
+    session: {
+      id: textOf(session, 'id') ?? 'session',
+      key: textOf(session, 'id') ?? 'session',
+      calls,
+      labels: textsOf(session, 'labels') ?? [],
+    },
     ctx: {
       ticket: textOf(ctx, 'ticket') ?? null,
       purpose: textOf(ctx, 'purpose') ?? null,
@@ -101,11 +117,22 @@ function callOf(file: JsonObject, tools: readonly PolicyTool[]): PolicyCall {
   }
 }
 
+function windowsOf(file: JsonObject, windowed: readonly WindowedRead[]): Record<string, number> {
+  const names = [...new Set(windowed.map(({ fact }) => fact.name))]
+  const given = objectOf(member(file, 'windows') ?? {}, '`windows`', names)
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => {
+      if (typeof value === 'number' && value >= 0) return [name, value]
+      throw new CallFileError(`${quoted(name)} of \`windows\` is not a number from 0 on`)
+    }),
+  )
+}
+
 function objectOf(value: unknown, what: string, known?: readonly string[]): JsonObject {
   if (!isJsonObject(value)) throw new CallFileError(`${what} is not an object`)
   for (const key of known === undefined ? [] : Object.keys(value)) {
     if (known?.includes(key) === true) continue
-    const expected = known?.map((one) => `\`${one}\``).join(', ')
+    const expected = known?.map((one) => `\`${one}\``).join(', ') || 'none'
     throw new CallFileError(
       `${what} has no member ${quoted(key)} (expected ${expected})${didYouMean(nearestName(key, known ?? []))}`,
     )

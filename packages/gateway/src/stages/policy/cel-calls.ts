@@ -13,8 +13,9 @@ import { isMacro, MACROS } from './cel-macros.ts'
 import { isKind } from './cel-operators.ts'
 import { costOf, type Part } from './cel-part.ts'
 import { kindOf, type Frame } from './cel-runtime.ts'
-import { BOOL, DYN, STRING, typeName, type CelType } from './cel-type.ts'
+import { BOOL, DOUBLE, DYN, STRING, typeName, type CelType } from './cel-type.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
+import { isWindowed, windowedFact, type WindowedFact } from './windowed-fact.ts'
 
 /** Deepest nesting of loops: a loop in a loop is the most that a rule needs and a decision can pay. */
 const MAX_LOOPS = 2
@@ -29,6 +30,8 @@ export interface Scope {
   readonly memberType: (node: ASTNode, receiver: Part, name: string) => unknown
   /** Notes a fact as read. */
   readonly reads: (path: readonly string[]) => void
+  /** Notes a windowed fact as read. */
+  readonly readsWindow: (fact: WindowedFact) => void
   readonly roots: ReadonlyMap<string, CelType>
   /** Variables of the loops around, outermost first; the index is the slot. */
   readonly variables: { name: string; type: CelType }[]
@@ -44,6 +47,11 @@ export function compileCall(
 ): Part {
   if (name === 'has' && receiver === undefined) return has(scope, node, args)
   if (name === 'matches') return matches(scope, node, receiver === undefined ? args : [receiver, ...args])
+  if (isWindowed(receiver, name)) {
+    const fact = windowedFact(receiver, name, args)
+    scope.readsWindow(fact)
+    return { type: DOUBLE, run: (frame) => frame.total(fact), cost: 1 }
+  }
   if (receiver !== undefined && isMacro(name)) return loop(scope, node, name, receiver, args)
   const table = receiver === undefined ? FUNCTIONS : METHODS
   const fn = Object.hasOwn(table, name) ? table[name] : undefined
@@ -71,10 +79,6 @@ function apply(scope: Scope, fn: CelFunction, given: readonly ASTNode[]): Part {
 }
 
 function unknownFunction(node: ASTNode, name: string, receiver: ASTNode | undefined): ConditionError {
-  const windowed = receiver?.op === 'id' && `${receiver.args}.${name}`
-  if (windowed === 'session.sum' || windowed === 'actor.count') {
-    return new ConditionError(node.start, `windowed fact \`${windowed}\` is not built in this version`)
-  }
   const known = [...Object.keys(receiver === undefined ? FUNCTIONS : METHODS), ...OTHER_NAMES]
   return new ConditionError(
     node.start,

@@ -19,6 +19,7 @@ import {
   type CelType,
 } from './cel-type.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
+import type { WindowedFact } from './windowed-fact.ts'
 
 /** A fact by its path. */
 export interface FactPath {
@@ -34,6 +35,8 @@ export interface Condition {
   readonly test: (frame: Frame) => boolean
   /** Facts that it reads. */
   readonly paths: readonly FactPath[]
+  /** Windowed facts that it reads. */
+  readonly windowed: readonly WindowedFact[]
   /** What will go wrong in some calls, with the character where. */
   readonly warnings: readonly { readonly index: number; readonly message: string }[]
 }
@@ -55,12 +58,14 @@ export function compileCondition(text: string, roots: ReadonlyMap<string, CelTyp
   return {
     test,
     paths: [...compiler.paths].map(([name, [root = '', ...members]]) => ({ name, root, members })),
+    windowed: [...compiler.windowed.values()],
     warnings: compiler.warnings,
   }
 }
 
 class Compiler {
   readonly paths = new Map<string, readonly string[]>()
+  readonly windowed = new Map<string, WindowedFact>()
   readonly warnings: { index: number; message: string }[] = []
   readonly #roots: ReadonlyMap<string, CelType>
   readonly #scope: Scope
@@ -73,6 +78,7 @@ class Compiler {
       piece: (node) => this.#piece(node),
       memberType: (node, receiver, name) => this.#memberType(node, receiver, name),
       reads: (path) => this.#reads(path),
+      readsWindow: (fact) => void this.windowed.set(fact.name, fact),
       roots,
       variables: this.#variables,
     }

@@ -1,4 +1,5 @@
 import type { Json } from '../../call/json.ts'
+import type { WindowedFact } from './windowed-fact.ts'
 
 /**
  * Steps that all conditions of one decision may cost together; about one step per evaluated node, so some 2 to 5 ms.
@@ -29,10 +30,19 @@ export class Frame {
   /** Variables of macros, by slot. */
   readonly slots: Json[] = []
   steps: number
+  readonly #total: (fact: WindowedFact) => number
 
-  constructor(facts: Facts, steps = MAX_STEPS) {
+  /** @param total value of a windowed fact. Default: 0, as before any call */
+  constructor(facts: Facts, steps = MAX_STEPS, total: (fact: WindowedFact) => number = () => 0) {
     this.facts = facts
     this.steps = steps
+    this.#total = total
+  }
+
+  /** A windowed fact costs what its store may take. */
+  total(fact: WindowedFact): number {
+    this.spend(50)
+    return this.#total(fact)
   }
 
   spend(steps: number): void {

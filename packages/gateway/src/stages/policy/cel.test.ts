@@ -215,7 +215,24 @@ test('a condition is checked against the pinned schema: place, expectation and n
     ['arg.count > 1', '2:43 unknown fact `arg`'],
     ['url.host == \\"a\\"', '2:47 unknown member `url.host`'],
     ['args.count.sizes() > 1', '2:43 unknown function `sizes`'],
-    ['session.sum(\\"a\\") > 1', '2:43 windowed fact `session.sum` is not built in this version'],
+    ['session.sum(\\"a\\") > 1', '2:43 `session.sum` is given 1 arguments (expected tool, path, window'],
+    [
+      'actor.count(args.x, \\"1h\\") > 1',
+      '2:55 argument of `actor.count` is computed (expected a literal text',
+    ],
+    ['actor.count(\\"crm\\", \\"1h\\") > 1', '2:55 `crm` names no tool'],
+    ['actor.count(\\"crm.*\\", \\"8d\\") > 1', '2:66 `8d` is no window'],
+    ['actor.count(\\"crm.*\\", \\"0s\\") > 1', '2:66 `0s` is no window'],
+    ['session.sum(\\"crm.*\\", \\"count\\", \\"1h\\") > 1', '2:66 `count` is no path of arguments'],
+    [
+      'session.sum(\\"crm.*\\", \\"args.cnt\\", \\"1h\\") > 1',
+      '2:43 for tool `crm.bulk_update`: `session.sum("crm.*", "args.cnt", "1h")`: unknown member `args.cnt`; did you mean `args.count`',
+    ],
+    [
+      'session.sum(\\"crm.*\\", \\"args.tier\\", \\"1h\\") > 1',
+      '2:43 for tool `crm.bulk_update`: `session.sum("crm.*", "args.tier", "1h")`: `args.tier` is string or null (expected a number or a list)',
+    ],
+    ['actor.count(\\"crm.*\\", \\"1h\\") == \\"a\\"', '2:77 double never equals string'],
     ['args.count > ', '2:56 unexpected token: EOF (expected a CEL expression)'],
     ['args.count > 1u', '2:56 bytes and unsigned numbers are not part of conditions'],
   ]
@@ -231,6 +248,8 @@ test('a condition is checked against the pinned schema: place, expectation and n
     'args.price > 1',
     'args.filter.name == \\"x\\"',
     'args.count * 2 > 1',
+    'session.sum(\\"crm.*\\", \\"args.ids\\", \\"1h\\") + 1.0 > 2.0',
+    'actor.count(\\"*.delete_*\\", \\"7d\\") > 10',
     '\\"a\\" in args.ids',
   ]) {
     assert.deepEqual(problemsOf(rule(good), [BULK]), [], good)

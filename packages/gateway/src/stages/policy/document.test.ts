@@ -38,12 +38,15 @@ test('what is wrong is said with file, line, column, expectation and the nearest
       '1:5 a rule has no key `rul` (expected `rule`, `when`, `decision`, `mode`, `owner`, `why`, `until`); did you mean `rule`',
     ],
     [OK.replace('tool', 'tol'), '1:22 `when` has no key `tol`'],
-    [OK.replace('deny', 'dney'), '1:47 `decision` is `dney` (expected `allow`, `deny`); did you mean `deny`'],
+    [
+      OK.replace('deny', 'dney'),
+      '1:47 `decision` is `dney` (expected `allow`, `deny`, `require_ticket`); did you mean `deny`',
+    ],
     [
       OK.replace('deny', 'redact'),
-      '1:47 decision `redact` is not built in this version (expected `allow` or `deny`)',
+      '1:47 decision `redact` is not built in this version (expected `allow`, `deny`, `require_ticket`)',
     ],
-    [OK.replace('deny', 'require_ticket'), '1:47 decision `require_ticket` is not built in this version'],
+    [OK.replace('deny', 'require_approval'), '1:47 decision `require_approval` is not built in this version'],
     [
       OK.replace(' }\n', ', mode: observ }\n'),
       '1:59 `mode` is `observ` (expected `enforce`, `observe`); did you mean `observe`',

@@ -32,6 +32,9 @@ export interface ConditionSource {
   readonly place: (index: number) => Place
 }
 
+/** An observed rule is evaluated and recorded, and decides nothing. */
+export type RuleMode = 'enforce' | 'observe'
+
 /** One rule as written, checked for form. */
 export interface RuleSource extends Place {
   readonly id: string
@@ -39,8 +42,8 @@ export interface RuleSource extends Place {
   readonly when: Readonly<Partial<Record<Selector, Glob>>>
   readonly cond: ConditionSource | undefined
   readonly decision: Effect
-  /** An observed rule is evaluated and recorded, and decides nothing. Default enforce. */
-  readonly mode: 'enforce' | 'observe'
+  /** Default enforce. */
+  readonly mode: RuleMode
   readonly owner: string | undefined
   readonly why: string | undefined
   /** Milliseconds since the epoch after which the rule is over; a bare date lasts to its end in UTC. */
@@ -57,7 +60,8 @@ export interface PolicyDocument {
 
 const RULE_KEYS = ['rule', 'when', 'decision', 'mode', 'owner', 'why', 'until'] as const
 const WHEN_KEYS = [...SELECTORS, 'cond'] as const
-const LATER_DECISIONS = new Set(['redact', 'route', 'require_ticket', 'require_approval', 'defer'])
+const DECISIONS = ['allow', 'deny', 'require_ticket'] as const
+const LATER_DECISIONS = new Set(['redact', 'route', 'require_approval', 'defer'])
 /** Closed vocabularies: a word outside them is a typing error, not a name that may come. */
 const CLOSED: Readonly<Partial<Record<Selector, readonly string[]>>> = {
   class: ['read', 'write', 'destructive', 'egress', 'memory', 'poll'],
@@ -235,17 +239,17 @@ class Reader {
   #decision(map: Mapping, node: Node | null | undefined): Effect | undefined {
     const value = this.#string(node)
     if (value === undefined) {
-      this.#missing(map, node, 'decision', '`allow` or `deny`')
+      this.#missing(map, node, 'decision', oneOf(DECISIONS))
       return undefined
     }
     if (LATER_DECISIONS.has(value)) {
       this.#source.add(
         offsetOf(node),
-        `decision ${quoted(value)} is not built in this version (expected \`allow\` or \`deny\`)`,
+        `decision ${quoted(value)} is not built in this version (expected ${oneOf(DECISIONS)})`,
       )
       return undefined
     }
-    return this.#word(node, 'decision', ['allow', 'deny'] as const)
+    return this.#word(node, 'decision', DECISIONS)
   }
 
   #until(node: Node | null | undefined): number | undefined {

@@ -1,6 +1,6 @@
 import { Document, isMap, isScalar, isSeq, visit } from 'yaml'
 import type { ToolClass } from '../../call/call.ts'
-import type { Effect } from '../../call/decision.ts'
+import type { Decision, Effect } from '../../call/decision.ts'
 import { isJsonObject, member, type Json, type JsonObject } from '../../call/json.ts'
 import { evaluateCall, readCall, type Evaluation } from './call-file.ts'
 import { DraftError, type Pin } from './draft-condition.ts'
@@ -13,7 +13,7 @@ import type { PolicyTool } from './rule-index.ts'
 export interface DraftedCase {
   readonly title: string
   readonly call: JsonObject
-  readonly expect: { readonly effect: Effect; readonly rules: readonly string[] }
+  readonly expect: { readonly effect: Decision['effect'] | Effect; readonly rules: readonly string[] }
 }
 
 export interface GoldenOptions {
@@ -26,7 +26,7 @@ export interface GoldenOptions {
   readonly now: number
 }
 
-const WORDS = { allow: 'allowed', deny: 'denied' } as const
+const WORDS = { allow: 'allowed', deny: 'denied', step_up: 'held up', require_ticket: 'held up' } as const
 
 /**
  * What a drafted rule must come to: the call itself, and its near misses, which come to what they came to before. A near

@@ -34,7 +34,7 @@ function call(change: Partial<PolicyCall> = {}): PolicyCall {
       tenant: 'default',
       grants: ['files'],
     },
-    session: { id: 's', calls: 3, labels: [] },
+    session: { id: 's', key: 's', calls: 3, labels: [] },
     ctx: { ticket: null, purpose: null, region: null, chain: 'c' },
     ...change,
   }

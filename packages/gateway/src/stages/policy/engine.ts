@@ -2,11 +2,13 @@ import type { Decision, RuleError } from '../../call/decision.ts'
 import type { Json, JsonObject } from '../../call/json.ts'
 import type { FoundUrls } from '../../net/find-urls.ts'
 import { findUrls } from '../../net/find-urls.ts'
-import { EvaluationFault, Frame } from './cel-runtime.ts'
+import { EvaluationFault, Frame, MAX_STEPS } from './cel-runtime.ts'
 import { factsOf, withUrl, type PolicyCall } from './facts.ts'
 import { recordedFacts, type Conceal } from './recorded-facts.ts'
 import { concernsCaller, isExpired } from './rule.ts'
 import type { Entry } from './rule-index.ts'
+import type { RuleMode } from './document.ts'
+import { amountOf, type WindowedFact } from './windowed-fact.ts'
 
 /** The answer of policy for one call. */
 export interface PolicyAnswer {
@@ -15,6 +17,8 @@ export interface PolicyAnswer {
   readonly facts: JsonObject
   /** Rules of which more than the index was asked. */
   readonly evaluated: number
+  /** Whether a rule on trial would refuse the call, or require something of it. */
+  readonly wouldRestrict: boolean
 }
 
 /** What the engine needs of the world. */
@@ -23,22 +27,26 @@ export interface PolicyWorld {
   readonly now: number
   /** For facts that come from the caller's arguments: they are unscreened. */
   readonly conceal: Conceal
+  /** What earlier calls added to a windowed fact; Infinity: nobody knows how much. Default 0. */
+  readonly total?: (fact: WindowedFact, mode: RuleMode) => number
 }
 
 type Outcome = 'match' | 'no_match' | RuleError
 
 /**
- * Decides one call by the rules that concern its target. Default deny; deny beats allow whatever the order.
- * A deny rule that cannot be evaluated applies, an allow rule that cannot be evaluated does not grant.
+ * Decides one call by the rules that concern its target. Default deny; deny beats allow whatever the order, and so does what is
+ * required until it is there. A restricting rule that cannot be evaluated applies, an allow rule that cannot does not grant.
  */
 export function decide(entries: readonly Entry[], call: PolicyCall, world: PolicyWorld): PolicyAnswer {
-  const judge = new Judge(call)
+  const judge = new Judge(call, world.total)
   const asked: Entry[] = []
   const denied: string[] = []
   const allowed: string[] = []
+  const required: string[] = []
   const observed: string[] = []
+  let restricts = false
   const errors: RuleError[] = []
-  let cleanDeny = false
+  let clean = false
   for (const entry of entries) {
     const { rule } = entry
     const { id, decision, mode } = rule.source
@@ -48,21 +56,25 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
     const outcome = judge.outcome(entry)
     const failed = typeof outcome === 'object'
     if (failed) errors.push(outcome)
-    const applies = outcome === 'match' || (failed && decision === 'deny')
+    const applies = outcome === 'match' || (failed && decision !== 'allow')
     if (!applies) continue
-    if (mode === 'observe') observed.push(id)
-    else if (decision === 'allow') allowed.push(id)
+    if (decision === 'require_ticket' && call.ctx.ticket !== null) continue
+    if (mode === 'observe') {
+      observed.push(id)
+      restricts ||= decision !== 'allow'
+    } else if (decision === 'allow') allowed.push(id)
     else {
-      denied.push(id)
-      cleanDeny ||= !failed
+      ;(decision === 'deny' ? denied : required).push(id)
+      if (decision === 'deny') clean ||= !failed
     }
   }
-  const effect = denied.length === 0 && allowed.length > 0 ? 'allow' : 'deny'
-  const rules = denied.length > 0 ? denied : allowed
-  const denyReason = cleanDeny ? 'rule' : 'rule_error'
-  const reason = rules.length === 0 ? 'no_rule_allows' : effect === 'allow' ? 'rule' : denyReason
-  const facts = recordedFacts(asked, judge.facts, judge.found, world.conceal)
-  return { decision: { effect, reason, rules, observed, errors }, facts, evaluated: asked.length }
+  const granted = denied.length === 0 && allowed.length > 0
+  const effect = !granted ? 'deny' : required.length > 0 ? 'step_up' : 'allow'
+  const rules = denied.length > 0 ? denied : effect === 'step_up' ? required : allowed
+  const reason = rules.length === 0 ? 'no_rule_allows' : denied.length > 0 && !clean ? 'rule_error' : 'rule'
+  const facts = recordedFacts(asked, judge.facts, judge.found, world.conceal, judge.total)
+  const decided: Decision = { effect, reason, rules, observed, errors }
+  return { decision: decided, facts, evaluated: asked.length, wouldRestrict: restricts }
 }
 
 /** Evaluates conditions on one call; all of them share one budget of steps, so a call costs what it may cost. */
@@ -70,13 +82,18 @@ class Judge {
   readonly facts: JsonObject
   readonly #frame: Frame
   readonly #call: PolicyCall
+  /** A windowed fact: what earlier calls added, and what this one would. */
+  readonly total: (fact: WindowedFact, mode: RuleMode) => number
+  /** Mode of the rule that is asked. */
+  #mode: RuleMode = 'enforce'
   #found: FoundUrls | undefined
   #urlFacts: JsonObject[] | undefined
 
-  constructor(call: PolicyCall) {
+  constructor(call: PolicyCall, before: PolicyWorld['total'] = () => 0) {
     this.#call = call
     this.facts = factsOf(call)
-    this.#frame = new Frame(this.facts)
+    this.total = (fact, mode) => before(fact, mode) + amountOf(fact, call.target, call.args)
+    this.#frame = new Frame(this.facts, MAX_STEPS, (fact) => this.total(fact, this.#mode))
   }
 
   /** URLs of the arguments, undefined when no rule asked for them. */
@@ -87,12 +104,13 @@ class Judge {
   outcome({ rule, condition, broken }: Entry): Outcome {
     if (broken !== undefined) return { rule: rule.source.id, message: broken }
     if (condition === undefined) return 'match'
+    this.#mode = rule.source.mode
     try {
       if (!rule.reads.has('url')) {
         this.#frame.facts = this.facts
         return condition.test(this.#frame) ? 'match' : 'no_match'
       }
-      return this.#perUrl(condition.test, rule.source.decision === 'deny') ? 'match' : 'no_match'
+      return this.#perUrl(condition.test, rule.source.decision !== 'allow') ? 'match' : 'no_match'
     } catch (error) {
       if (error instanceof EvaluationFault) return { rule: rule.source.id, message: error.message }
       // A fault of ours is an error of the rule, so that it denies instead of passing by.

@@ -1,4 +1,4 @@
-import type { Principal, Target, ToolClass } from '../../call/call.ts'
+import type { Principal, Session, Target, ToolClass } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
 import type { UrlFacts } from '../../net/url-facts.ts'
 import { BOOL, DYN, INT, listOf, nullable, objectOf, STRING, type CelType } from './cel-type.ts'
@@ -10,7 +10,9 @@ export interface PolicyCall {
   readonly labels: readonly string[]
   readonly args: JsonObject
   readonly caller: PolicyCaller
-  readonly session: { readonly id: string; readonly calls: number; readonly labels: readonly string[] }
+  readonly session: Session
+  /** Of a call from a file: what earlier calls added to windowed facts, by their names. */
+  readonly windows?: Readonly<Record<string, number>>
   readonly ctx: PolicyContext
 }
 

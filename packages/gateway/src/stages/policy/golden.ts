@@ -56,7 +56,7 @@ export function runGolden(
       return []
     }
     const unknown = Object.keys(expected).find((key) => !EXPECTATIONS.some((one) => one === key))
-    const call = readCall(member(value, 'call'), tools)
+    const call = readCall(member(value, 'call'), tools, set.windowed)
     if (unknown !== undefined) {
       say(place, `\`expect\` has no key ${quoted(unknown)}${didYouMean(nearestName(unknown, EXPECTATIONS))}`)
     } else if ('message' in call) say(place, call.message)

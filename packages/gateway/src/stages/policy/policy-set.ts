@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto'
 import type { Target } from '../../call/call.ts'
 import { EvaluationFault, Frame } from './cel-runtime.ts'
-import type { PolicyDocument } from './document.ts'
+import type { PolicyDocument, RuleSource } from './document.ts'
 import { decide, type PolicyAnswer, type PolicyWorld } from './engine.ts'
 import { factsOf, METHOD_OF, STANDING_FACTS, type PolicyCall, type PolicyCaller } from './facts.ts'
 import type { Problem } from './problem.ts'
 import { concernsCaller, createRule, isExpired, type Rule, type RuleTarget } from './rule.ts'
 import { RuleIndex, type Entry, type PolicyTool } from './rule-index.ts'
+import { MAX_WINDOWED, type WindowedRead } from './windowed-fact.ts'
 
 /** A policy, whole and sound, as it decides calls. Swapped whole, never edited. */
 export interface PolicySet {
@@ -15,6 +16,8 @@ export interface PolicySet {
   readonly rules: readonly Rule[]
   /** Whether a rule reads what sessions have seen: only then is it worth finding out. */
   readonly readsLabels: boolean
+  /** Windowed facts that rules read: what must be counted. */
+  readonly windowed: readonly WindowedRead[]
   decide(call: PolicyCall, world: PolicyWorld): PolicyAnswer
   /**
    * Whether some call of this caller to this target could be allowed. A condition on args, url, ctx or session counts
@@ -53,8 +56,28 @@ export function compilePolicy(
     if ('problem' in rule) problems.push(rule.problem)
     else rules.push(rule)
   }
+  const windowed = windowedOf(rules)
+  const beyond = [...windowed.values()][MAX_WINDOWED]
+  if (beyond !== undefined)
+    problems.push({
+      file: beyond.rule.file,
+      line: beyond.rule.line,
+      column: beyond.rule.column,
+      message: `rules read more than ${MAX_WINDOWED} windowed facts (this one is \`${beyond.fact.name}\`); write equal ones alike`,
+    })
   if (problems.length > 0) return { problems }
   return { set: createPolicySet(rules, digestOf(documents)) }
+}
+
+/** Windowed facts by mode and name, each with the first rule that reads it so. */
+function windowedOf(rules: readonly Rule[]): ReadonlyMap<string, WindowedRead & { rule: RuleSource }> {
+  const all = new Map<string, WindowedRead & { rule: RuleSource }>()
+  for (const { source, condition } of rules) {
+    const { mode } = source
+    for (const fact of condition?.windowed ?? [])
+      if (!all.has(`${mode} ${fact.name}`)) all.set(`${mode} ${fact.name}`, { fact, mode, rule: source })
+  }
+  return all
 }
 
 function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
@@ -65,6 +88,7 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
     readsLabels: rules.some(({ condition }) =>
       condition?.paths.some(({ root, members }) => root === 'session' && members[0] === 'labels'),
     ),
+    windowed: [...windowedOf(rules).values()].map(({ fact, mode }) => ({ fact, mode })),
     decide: (call, world) => decide(index.entries({ ...call.target, class: call.class }), call, world),
     mayAllow(caller, target, labels, now) {
       let granted = false
@@ -74,7 +98,8 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
         const answer = standingAnswer(entry, caller, target, labels)
         if (entry.rule.source.decision === 'deny') {
           if (answer === true) return false
-        } else if (answer !== false && !isExpired(entry.rule, now)) granted = true
+        } else if (entry.rule.source.decision === 'allow' && answer !== false && !isExpired(entry.rule, now))
+          granted = true
       }
       return granted
     },
@@ -85,7 +110,8 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
         const answer = answerForServer(rule, caller, server, kind)
         if (rule.source.decision === 'deny') {
           if (answer === true) return false
-        } else if (answer !== false && !isExpired(rule, now)) granted = true
+        } else if (rule.source.decision === 'allow' && answer !== false && !isExpired(rule, now))
+          granted = true
       }
       return granted
     },
@@ -148,7 +174,7 @@ function standingFacts(caller: PolicyCaller, target: RuleTarget, labels: readonl
     labels,
     args: {},
     caller,
-    session: { id: '', calls: 0, labels: [] },
+    session: { id: '', calls: 0, labels: [], key: '' },
     ctx: { ticket: null, purpose: null, region: null, chain: '' },
   })
 }

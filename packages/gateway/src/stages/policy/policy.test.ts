@@ -8,6 +8,7 @@ import type { ParsedCall } from '../../call/call.ts'
 import type { JsonObject } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import { mutedHost } from '../../testing/calls.ts'
+import { createLimitStore } from '../../adapters/memory/limit-store.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { checkPolicy, loadPolicyFiles } from './load.ts'
 import { createPolicy, PolicyHolder } from './policy.ts'
@@ -34,6 +35,7 @@ function parsedCall(server: string, name: string, args: JsonObject): ParsedCall 
     headers: [],
     host: mutedHost,
     retry: undefined,
+    idempotencyKey: undefined,
     principal: {
       actor: { id: 'bot', type: 'agent' },
       subject: 'ann',
@@ -66,6 +68,7 @@ async function open(t: TestContext, text: string) {
   const holder = await PolicyHolder.open(
     [file],
     () => KEY,
+    createLimitStore({ clock: () => 0, maxWindows: 2 }),
     () => NOW,
   )
   const stage = createPolicy(holder)
@@ -79,7 +82,7 @@ async function open(t: TestContext, text: string) {
     }
     return assert.fail('the call was allowed')
   }
-  return { holder, run, refusal, write, file }
+  return { holder, stage, run, refusal, write, file }
 }
 
 test('a denied call is refused with the decision, the facts and the digest for the record', async (t) => {
@@ -140,7 +143,7 @@ test('a reload swaps the whole policy; a bad one is told and the last good one s
 
 async function fails(files: string[], message: RegExp): Promise<void> {
   await assert.rejects(
-    PolicyHolder.open(files, () => KEY),
+    PolicyHolder.open(files, () => KEY, createLimitStore({ clock: () => 0 })),
     message,
   )
 }
@@ -194,4 +197,110 @@ test('check tells what will surprise: expired rules, unknown and unnameable tool
     problems: [],
     warnings: [],
   })
+})
+
+const ROWS = `- rule: rows-of-an-hour
+  when: { tool: "crm.bulk_update", cond: 'session.sum("crm.bulk_update", "args.count", "1h") > 1000 && !ctx.ticket' }
+  decision: deny
+`
+
+test('rows count over calls: the one that would pass the thousandth is refused whole, and counts for nothing', async (t) => {
+  verifies('play3.windowed')
+  const { run, refusal } = await open(t, ROWS + ALLOW_ALL)
+  const bulk = (count: number) => parsedCall('crm', 'bulk_update', { count })
+  await run(bulk(600))
+  assert.equal(refusal(bulk(600)).code, 'CG_POLICY_DENIED')
+  assert.equal(refusal(bulk(401)).code, 'CG_POLICY_DENIED')
+  await run(bulk(400))
+  const denied = refusal(bulk(1))
+  assert.deepEqual(denied.judgement?.facts, {
+    'ctx.ticket': null,
+    'session.sum("crm.bulk_update", "args.count", "1h")': 1001,
+  })
+  await run(parsedCall('crm', 'other', {}))
+  const other = { ...bulk(1000), session: { ...bulk(1).session, key: 'another' } }
+  await run(other)
+})
+
+test('what is stopped before it is sent counts for nothing, what was sent counts however it ended', async (t) => {
+  verifies('play3.windowed')
+  const { stage, run, refusal } = await open(t, ROWS + ALLOW_ALL)
+  const bulk = (count: number) => parsedCall('crm', 'bulk_update', { count })
+  const outcome = { kind: 'refused', refusal: new Refusal('CG_DLP_ARGUMENT', {}) } as const
+  const stopped = await run(bulk(1000))
+  assert.equal(refusal(bulk(1)).code, 'CG_POLICY_DENIED')
+  stage.settle?.(stopped, outcome)
+  const sent = await run(bulk(1000))
+  stage.settle?.({ ...sent, recorded: 'intent' }, outcome)
+  assert.equal(refusal(bulk(1)).code, 'CG_POLICY_DENIED')
+})
+
+test('a call that cannot be counted is refused with its own code', async (t) => {
+  verifies('play3.windowed')
+  const { run, refusal } = await open(t, ROWS + ALLOW_ALL)
+  const of = (key: string) => {
+    const call = parsedCall('crm', 'bulk_update', { count: 1 })
+    return { ...call, session: { ...call.session, key } }
+  }
+  await run(of('one'))
+  await run(of('two'))
+  assert.equal(refusal(of('three')).code, 'CG_POLICY_WINDOW')
+  await run(of('one'))
+  await run(parsedCall('crm', 'other', {}))
+})
+
+test('enforced rules refuse exactly the calls of which their trial said so: 10,000 mixed calls', async (t) => {
+  verifies('play3.decisions.observe')
+  const rules = (mode: string) => `${ALLOW_ALL}
+- rule: rows
+  when: { tool: "crm.bulk_update", cond: 'session.sum("crm.bulk_update", "args.count", "1h") > 1000' }
+  decision: deny
+  mode: ${mode}
+- rule: mails
+  when: { tool: "web.*", cond: 'actor.count("web.*", "1m") > 40 || url.is_private' }
+  decision: deny
+  mode: ${mode}
+- rule: late
+  when: { class: write, cond: "args.tier == 'gold' && session.calls > 3" }
+  decision: deny
+  mode: ${mode}
+`
+  let now = 0
+  let seed = 20_261
+  const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below
+  const calls = Array.from({ length: 10_000 }, () => {
+    const bulk = random(2) === 0
+    const key = `s${random(20)}`
+    const args: JsonObject = bulk
+      ? { count: random(400), ...(random(5) === 0 ? { tier: 'gold' } : {}) }
+      : { url: random(4) === 0 ? 'http://10.0.0.1/' : 'https://example.com/' }
+    const call = bulk ? parsedCall('crm', 'bulk_update', args) : parsedCall('web', 'fetch', args)
+    return { waitMs: random(2_000), call: { ...call, session: { ...call.session, key, calls: random(9) } } }
+  })
+  const refused = async (mode: 'observe' | 'enforce') => {
+    const { file, write } = folder(t)
+    write(rules(mode))
+    const holder = await PolicyHolder.open(
+      [file],
+      () => KEY,
+      createLimitStore({ clock: () => now }),
+      () => NOW,
+    )
+    now = 0
+    return calls.map(({ waitMs, call }) => {
+      now += waitMs
+      try {
+        const { decision } = holder.authorize(call)
+        return decision.observed.join()
+      } catch (error) {
+        assert.ok(error instanceof Refusal)
+        return error.judgement?.decision.rules.join()
+      }
+    })
+  }
+  const predicted = await refused('observe')
+  assert.deepEqual(await refused('enforce'), predicted)
+  const count = predicted.filter((one) => one !== '').length
+  assert.ok(count > 1_000 && count < 9_000, `${count}`)
+  for (const rule of ['rows', 'mails', 'late']) assert.ok(predicted.some((one) => one?.includes(rule)))
 })

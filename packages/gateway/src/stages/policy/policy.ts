@@ -1,15 +1,18 @@
-import { detailFor } from '../../call/authorization.ts'
+import { type AuthorizationDetail, detailFor } from '../../call/authorization.ts'
 import { keyedHash } from '@callgate/evidence'
 import type { AuthorizedCall, ParsedCall, Principal, Target, TaskCall } from '../../call/call.ts'
-import type { Json } from '../../call/json.ts'
+import { type Json, type JsonObject, member } from '../../call/json.ts'
 import { type Judgement, Refusal } from '../../call/refusal.ts'
 import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
+import type { LimitStore, Window } from '../../ports/limit-store.ts'
 import type { PolicyCall } from './facts.ts'
 import { loadPolicyFiles } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import type { PolicyTool } from './rule-index.ts'
 import type { PolicySet } from './policy-set.ts'
+import { amountOf, scopeOf, type WindowedRead } from './windowed-fact.ts'
 import { recordedDecision } from './recorded-decision.ts'
+import type { Conceal } from './recorded-facts.ts'
 
 /** Key of a tenant for the keyed hashes of facts; the same that records use, so that both can be tested alike. */
 export type MacKey = (tenant: string) => Buffer
@@ -23,12 +26,20 @@ export class PolicyHolder {
   #tools: readonly PolicyTool[] = []
   readonly #files: readonly string[]
   readonly #macKey: MacKey
+  readonly #limits: LimitStore
   readonly #now: () => number
 
-  constructor(set: PolicySet, files: readonly string[], macKey: MacKey, now: () => number = Date.now) {
+  constructor(
+    set: PolicySet,
+    files: readonly string[],
+    macKey: MacKey,
+    limits: LimitStore,
+    now: () => number = Date.now,
+  ) {
     this.#set = set
     this.#files = files
     this.#macKey = macKey
+    this.#limits = limits
     this.#now = now
   }
 
@@ -36,11 +47,12 @@ export class PolicyHolder {
   static async open(
     files: readonly string[],
     macKey: MacKey,
+    limits: LimitStore,
     now: () => number = Date.now,
   ): Promise<PolicyHolder> {
     const loaded = await loadPolicyFiles(files)
     if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'))
-    return new PolicyHolder(loaded.set, files, macKey, now)
+    return new PolicyHolder(loaded.set, files, macKey, limits, now)
   }
 
   get digest(): string {
@@ -121,9 +133,38 @@ export class PolicyHolder {
     const conceal = (value: Json): Json => ({
       mac: keyedHash(key(call.principal.tenant), JSON.stringify(value)),
     })
-    const { decision, facts } = set.decide(policyCall(call), { now: this.#now(), conceal })
-    const judgement = { ...recordedDecision(decision, facts, conceal), policy: set.digest }
-    if (decision.effect === 'allow') return { ...call, ...judgement }
+    const windowOf = ({ fact, mode }: WindowedRead): Window => ({
+      key: `${mode} ${fact.name}\u0000${scopeOf(fact, call.principal, call.session)}`,
+      ms: fact.windowMs,
+    })
+    const decided = (ticket: string | null) =>
+      set.decide(policyCall(call, ticket), {
+        now: this.#now(),
+        conceal,
+        total: (fact, mode) => this.#limits.total(windowOf({ fact, mode })),
+      })
+    let { decision, facts, wouldRestrict } = decided(null)
+    const ticket = decision.effect === 'allow' ? undefined : ticketOf(call)
+    // A ticket is asked for only where it makes the difference, so that no other call uses it up.
+    if (ticket !== undefined) ({ decision, facts, wouldRestrict } = decided(ticket))
+    const told = ticket === undefined ? facts : { ...facts, ...concealedTicket(facts, conceal) }
+    const judgement = { ...recordedDecision(decision, told, conceal), policy: set.digest }
+    if (decision.effect !== 'deny') {
+      const { windowed } = set
+      const stepUp = decision.effect === 'step_up' || ticket !== undefined ? { stepUp: { ticket } } : {}
+      if (windowed.length === 0) return { ...call, ...judgement, ...stepUp }
+      // In the same breath as it was judged: no other call can come in between.
+      const counted = this.#limits.add(
+        windowed.flatMap((read) => {
+          const { fact, mode } = read
+          if (mode === 'observe' && wouldRestrict) return []
+          const amount = amountOf(fact, call.target, call.args)
+          return amount === 0 ? [] : [{ ...windowOf(read), amount }]
+        }),
+      )
+      if (counted !== undefined) return { ...call, ...judgement, ...stepUp, counted }
+      throw new Refusal('CG_POLICY_WINDOW', { internal: 'no room for another window', judgement })
+    }
     if (decision.rules.length === 0) {
       throw new Refusal('CG_POLICY_NO_ALLOW', {
         internal: why(
@@ -140,11 +181,19 @@ export class PolicyHolder {
 
 /** Row 6: rules to a decision. Synchronous, bounded in steps, and refused after the fact when it took too long. */
 export function createPolicy(holder: PolicyHolder): Stage<ParsedCall, AuthorizedCall> {
-  return { name: 'policy', budgetMs: SYNCHRONOUS_MS, run: (call) => holder.authorize(call) }
+  return {
+    name: 'policy',
+    budgetMs: SYNCHRONOUS_MS,
+    run: (call) => holder.authorize(call),
+    // What was stopped before it could be sent counts for nothing, nor does a repeat; whatever was sent counts, however it ended.
+    settle({ recorded, once, counted }) {
+      if (recorded === undefined || typeof once === 'object') counted?.()
+    },
+  }
 }
 
-/** A call from the wire as policy sees it: no ticket and no region until their providers confirm them. */
-function policyCall(call: ParsedCall): PolicyCall {
+/** A call from the wire as policy sees it: no region until its provider confirms it. */
+function policyCall(call: ParsedCall, ticket: string | null): PolicyCall {
   return {
     target: call.target,
     class: call.class,
@@ -152,13 +201,24 @@ function policyCall(call: ParsedCall): PolicyCall {
     args: call.args,
     caller: call.principal,
     session: call.session,
-    ctx: { ticket: null, purpose: purposeOf(call), region: null, chain: call.chain },
+    ctx: { ticket, purpose: detailOf(call)?.purpose ?? null, region: null, chain: call.chain },
   }
 }
 
-/** What the token says that the call is for, by the detail that covers it; null: nothing does. */
-function purposeOf({ principal: { details }, target, labels }: ParsedCall): string | null {
-  return details === undefined ? null : (detailFor(details, target, labels)?.purpose ?? null)
+/** What the token says of the call, by the detail that covers it. */
+function detailOf({ principal: { details }, target, labels }: ParsedCall): AuthorizationDetail | undefined {
+  return details === undefined ? undefined : detailFor(details, target, labels)
+}
+
+/** What nobody has confirmed yet is as unscreened as an argument. */
+function concealedTicket(facts: JsonObject, conceal: Conceal): JsonObject {
+  const ticket = member(facts, 'ctx.ticket')
+  return ticket === undefined || ticket === null ? {} : { 'ctx.ticket': conceal(ticket) }
+}
+
+/** The ticket of the call itself, else that of its token. */
+function ticketOf(call: ParsedCall): string | undefined {
+  return call.ticket ?? detailOf(call)?.ticket
 }
 
 /** For the operator alone: which rules, and the reason that their author gave. */

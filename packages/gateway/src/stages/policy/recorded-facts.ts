@@ -1,12 +1,17 @@
 import { isJsonObject, type Json, type JsonObject } from '../../call/json.ts'
 import type { FoundUrls } from '../../net/find-urls.ts'
 import type { Entry } from './rule-index.ts'
+import type { RuleMode } from './document.ts'
+import type { WindowedFact } from './windowed-fact.ts'
 
 /** Makes of a value what may be recorded of it: on the wire `{ mac }`, a keyed hash of its JSON. */
 export type Conceal = (value: Json) => Json
 
 /** Most URLs whose facts are recorded one by one; of more, the record holds their count and one hash. */
 const MAX_URLS_SHOWN = 8
+
+/** Totals of windows from here on are hidden. */
+const MAX_TOTAL_SHOWN = 100_000_000
 
 /** Verdicts of our own about a URL: they hold nothing of it. */
 const PLAIN_URL_FACTS = new Set(['is_link_local', 'is_private'])
@@ -20,9 +25,10 @@ export function recordedFacts(
   facts: JsonObject,
   found: FoundUrls | undefined,
   conceal: Conceal,
+  total: (fact: WindowedFact, mode: RuleMode) => number = () => 0,
 ): JsonObject {
   const recorded: Record<string, Json> = {}
-  for (const { condition } of asked) {
+  for (const { rule, condition } of asked) {
     if (condition === undefined) continue
     for (const { name, root, members } of condition.paths) {
       if (Object.hasOwn(recorded, name)) continue
@@ -32,6 +38,8 @@ export function recordedFacts(
         recorded[name] = root === 'args' ? hidden(value, conceal) : value
       }
     }
+    for (const fact of condition.windowed)
+      recorded[fact.name] ??= shownTotal(total(fact, rule.source.mode), conceal)
   }
   // In canonical order (RFC 8785), which makes the leaf of the record cheap to write.
   const names = Object.keys(recorded)
@@ -49,6 +57,12 @@ function urlFact(name: string | undefined, found: FoundUrls | undefined, conceal
   return name !== undefined && PLAIN_URL_FACTS.has(name)
     ? values
     : values.map((value) => hidden(value, conceal))
+}
+
+/** A number of many digits may be an account or a card that somebody adds up. */
+function shownTotal(total: number, conceal: Conceal): Json {
+  if (total === Infinity) return 'unbounded'
+  return total < MAX_TOTAL_SHOWN ? total : conceal(total)
 }
 
 /** Null says only that there is nothing. */

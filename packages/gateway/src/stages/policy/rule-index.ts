@@ -6,6 +6,7 @@ import { PROMPT_ARGUMENTS } from './facts.ts'
 import { isLiteral } from './glob.ts'
 import type { Problem } from './problem.ts'
 import { compileForTool, concerns, nameOf, type Rule, type RuleTarget } from './rule.ts'
+import { misfitOf } from './windowed-fact.ts'
 
 /** Tools without a pin (a call file, a tool that left) whose rules are kept; a stranger cannot grow the cache. */
 const MAX_UNPINNED = 1_024
@@ -32,10 +33,14 @@ export interface Entry {
 export class RuleIndex {
   readonly #exact = new Map<string, Rule[]>()
   readonly #others: Rule[] = []
+  readonly #windowed: readonly Rule[]
   #pinned: ReadonlyMap<string, readonly Entry[]> = new Map()
+  /** Rules that read a windowed fact which does not fit the tool that it is about, and why. */
+  #misfits: ReadonlyMap<Rule, string> = new Map()
   readonly #unpinned = new Map<string, readonly Entry[]>()
 
   constructor(rules: readonly Rule[]) {
+    this.#windowed = rules.filter(({ reads }) => reads.has('window'))
     for (const rule of rules) {
       const patterns = rule.source.when.tool?.patterns
       if (patterns === undefined || !patterns.every(isLiteral)) this.#others.push(rule)
@@ -60,9 +65,10 @@ export class RuleIndex {
   /** Compiles every rule for the tools that are pinned now, and tells which do not fit. */
   pin(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] } {
     const pinned = new Map<string, readonly Entry[]>()
-    const problems: Problem[] = []
+    const all = [...tools]
+    const problems = this.#fitWindows(all)
     const warnings: Problem[] = []
-    for (const tool of tools) {
+    for (const tool of all) {
       const target: RuleTarget = { kind: 'tool', server: tool.server, name: tool.name, class: tool.class }
       const found = this.#resolve(target, typeOfArguments(member(tool.definition, 'inputSchema')))
       pinned.set(keyOf(target), found.entries)
@@ -72,6 +78,29 @@ export class RuleIndex {
     this.#pinned = pinned
     this.#unpinned.clear()
     return { problems, warnings }
+  }
+
+  /** Looks whether windowed facts fit the tools that they are about, which a rule need not be about itself. */
+  #fitWindows(tools: readonly PolicyTool[]): Problem[] {
+    const misfits = new Map<Rule, string>()
+    const problems: Problem[] = []
+    for (const rule of this.#windowed) {
+      for (const tool of tools) {
+        const facts = (rule.condition?.windowed ?? []).filter(({ tool: of }) =>
+          of.test(`${tool.server}.${tool.name}`),
+        )
+        if (facts.length === 0) continue
+        const args = typeOfArguments(member(tool.definition, 'inputSchema'))
+        const misfit = facts.map((fact) => misfitOf(fact, args)).find((one) => one !== undefined)
+        if (misfit === undefined) continue
+        const message = `for tool \`${tool.server}.${tool.name}\`: ${misfit}`
+        const { file, cond, line, column } = rule.source
+        problems.push({ file, ...(cond?.place(0) ?? { line, column }), message })
+        misfits.set(rule, message)
+      }
+    }
+    this.#misfits = misfits
+    return problems
   }
 
   #resolve(target: RuleTarget, args: CelType) {
@@ -92,7 +121,7 @@ export class RuleIndex {
           const place = rule.source.cond?.place(index) ?? rule.source
           warnings.push({ file: rule.source.file, line: place.line, column: place.column, message })
         }
-        return { rule, condition, broken: undefined }
+        return { rule, condition, broken: this.#misfits.get(rule) }
       })
     return { entries, problems, warnings }
   }

@@ -13,7 +13,7 @@ export interface Rule {
   readonly order: number
   /** Condition with arguments of unknown type; undefined when the rule has none. */
   readonly condition: Condition | undefined
-  /** Roots of the facts that the condition reads. */
+  /** Roots of the facts that the condition reads; `window` for windowed facts. */
   readonly reads: ReadonlySet<string>
 }
 
@@ -26,7 +26,9 @@ export interface RuleTarget extends Target {
 export function createRule(source: RuleSource, order: number): Rule | { problem: Problem } {
   const condition = compileFor(source, factTypes())
   if (condition !== undefined && 'problem' in condition) return condition
-  return { source, order, condition, reads: new Set(condition?.paths.map(({ root }) => root)) }
+  const roots = condition?.paths.map(({ root }) => root) ?? []
+  if (condition !== undefined && condition.windowed.length > 0) roots.push('window')
+  return { source, order, condition, reads: new Set(roots) }
 }
 
 /** Compiles the condition of a rule for tools whose arguments have this type. */

@@ -4,7 +4,7 @@ import { encodeRecord } from '@callgate/evidence'
 import type { RecordedCall, ToolClass } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { EvidenceHealth } from '../../ports/evidence-log.ts'
-import { FakeLog, answerOf, pinnedCall, receivedCall } from '../../testing/calls.ts'
+import { FakeLog, answerOf, onceCall, receivedCall } from '../../testing/calls.ts'
 import { verifies } from '../../testing/verifies.ts'
 import { createRecordIntent, createRecordStage } from './record.ts'
 import { createRecords } from './records.ts'
@@ -13,7 +13,7 @@ const NOW = 1_800_000_000_000
 const records = createRecords((tenant) => Buffer.alloc(32, tenant))
 const signal = new AbortController().signal
 
-async function runWith(log: FakeLog, call = pinnedCall()): Promise<RecordedCall | string> {
+async function runWith(log: FakeLog, call = onceCall()): Promise<RecordedCall | string> {
   try {
     return await createRecordStage(
       log,
@@ -31,7 +31,7 @@ test('every class but read has its intent durable before anything else happens',
   verifies('call.intent-first')
   for (const each of CLASSES) {
     const log = new FakeLog()
-    const call = await runWith(log, pinnedCall({ class: each }))
+    const call = await runWith(log, onceCall({ class: each }))
     assert.ok(typeof call === 'object')
     assert.equal(call.recorded, each === 'read' ? 'outcome-only' : 'intent')
     assert.equal(log.records.length, each === 'read' ? 0 : 1)
@@ -49,13 +49,13 @@ test('after a failed write only reads pass, after a failed append nothing does',
     const log = new FakeLog()
     log.health = health
     assert.equal(
-      typeof (await runWith(log, pinnedCall({ class: 'read' }))) === 'object',
+      typeof (await runWith(log, onceCall({ class: 'read' }))) === 'object',
       read,
       `${health} read`,
     )
     for (const each of CLASSES.filter((name) => name !== 'read')) {
       assert.equal(
-        typeof (await runWith(log, pinnedCall({ class: each }))) === 'object',
+        typeof (await runWith(log, onceCall({ class: each }))) === 'object',
         write,
         `${health} ${each}`,
       )
@@ -73,7 +73,7 @@ test('an intent that cannot be made durable refuses the call', async () => {
 test('no argument, result, token or unscreened name stands in a record', async () => {
   verifies('play7.logging.tokens')
   const args = { text: 'secret-argument', list: [1, 'secret-element'] }
-  const call = pinnedCall({ args, argsBytes: Buffer.from(JSON.stringify(args)) })
+  const call = onceCall({ args, argsBytes: Buffer.from(JSON.stringify(args)) })
   const answer = answerOf({ content: 'secret-result' })
   const written = [
     await records.intent(call, NOW),
@@ -90,7 +90,7 @@ test('no argument, result, token or unscreened name stands in a record', async (
 
 test('the same arguments have one root in a tenant and another in the next', async () => {
   const rootIn = async (tenant: string): Promise<unknown> => {
-    const call = pinnedCall()
+    const call = onceCall()
     const record = await records.intent({ ...call, principal: { ...call.principal, tenant } }, NOW)
     return record.kind === 'intent' && record.arguments?.root
   }
@@ -101,7 +101,7 @@ test('the same arguments have one root in a tenant and another in the next', asy
 test('a record of the longest names that pass row 0 fits, and so does one with a long story', async () => {
   verifies('call.outcome-always')
   const uri = '\u4e2d'.repeat(4_096)
-  const call = pinnedCall({ target: { server: 'fix', kind: 'resource', name: uri } })
+  const call = onceCall({ target: { server: 'fix', kind: 'resource', name: uri } })
   const refusal = new Refusal('CG_POLICY_DENIED', { internal: '\u4e2d'.repeat(100_000) })
   assert.doesNotThrow(async () =>
     encodeRecord(await records.outcome(call, { kind: 'refused', refusal }, NOW)),
@@ -112,13 +112,13 @@ test('a record of the longest names that pass row 0 fits, and so does one with a
 test('a result with a number that is none in JavaScript is still recorded', async () => {
   const value = { n: Number.POSITIVE_INFINITY }
   const answer = { kind: 'result' as const, bytes: Buffer.from('{"n":1e400}'), value, upstreamMs: 1 }
-  const record = await records.outcome({ ...pinnedCall(), answer }, { kind: 'answered', answer }, NOW)
+  const record = await records.outcome({ ...onceCall(), answer }, { kind: 'answered', answer }, NOW)
   assert.ok(record.kind === 'outcome' && record.result?.bytes === 11 && record.result.scalars === null)
 })
 
 test('a resource stands in a record by its scheme and a keyed hash, a prompt by a hash: a host made both up', async () => {
   const stood = async (target: RecordedCall['target'], tenant = 'a') => {
-    const call = pinnedCall({ target })
+    const call = onceCall({ target })
     const record = await records.outcome(
       { ...call, principal: { ...call.principal, tenant } },
       { kind: 'answered', answer: answerOf({}) },

@@ -1,4 +1,4 @@
-import type { AuthorizedCall, PinnedCall, RecordedCall } from '../../call/call.ts'
+import type { AuthorizedCall, OnceCall, RecordedCall } from '../../call/call.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import type { EvidenceHealth, EvidenceLog } from '../../ports/evidence-log.ts'
@@ -25,13 +25,13 @@ export function createRecordIntent(log: EvidenceLog, records: Records, now: () =
 
 /**
  * Row 10: no audit record, no side effect. Every class but read has its intent durable before anything goes upstream;
- * a read has one record, written before its answer. SECURITY.md 1.1: after a failed write no call of a non-read class
+ * a read has one record, written before its answer, and so has a repeat. SECURITY.md 1.1: after a failed write no call of a non-read class
  * goes upstream, after a failed append none of any class.
  */
 export function createRecordStage(
   log: EvidenceLog,
   recordIntent: RecordIntent,
-): Stage<PinnedCall, RecordedCall> {
+): Stage<OnceCall, RecordedCall> {
   return {
     name: 'record',
     budgetMs: 2_000,
@@ -39,7 +39,9 @@ export function createRecordStage(
       if (log.health === 'down' || (log.health === 'degraded' && call.class !== 'read')) {
         throw unavailable(log.health)
       }
-      if (call.class === 'read') return { ...call, recorded: 'outcome-only' }
+      // A repeat has no side effect either: it gets the answer of the call that had it.
+      const runs = call.once === 'any' || call.once === 'first'
+      if (call.class === 'read' || !runs) return { ...call, recorded: 'outcome-only' }
       return recordIntent(call).then(() => ({ ...call, recorded: 'intent' }))
     },
   }

@@ -95,6 +95,7 @@ function intentRecord(
     session_calls: session?.calls,
     subject: principal?.subject,
     tenant: principal?.tenant,
+    ticket: call.confirmed?.id,
     time: timeOf(now),
     token: token(call),
     v: 1,
@@ -131,14 +132,17 @@ function outcomeRecord(
     outcome: outcome.kind,
     peer: call.caller.peer,
     policy: call.policy,
+    replayed: typeof call.once === 'object' ? call.once.of : undefined,
     result,
     session: session?.id,
     session_calls: session?.calls,
     subject: principal?.subject,
     tenant: principal?.tenant,
+    ticket: call.confirmed?.id,
     time: timeOf(now),
     token: token(call),
-    upstream_ms: answer?.upstreamMs,
+    // Time on the server is that of the call that ran.
+    upstream_ms: typeof call.once === 'object' ? undefined : answer?.upstreamMs,
     v: 1,
   }
 }

@@ -37,7 +37,8 @@ export function createSchemaStage(
 function misfitOf(call: ResolvedCall, schema: ArgumentCheck): Refusal | undefined {
   const violation = schema.validate(call.args)
   if (violation === null) {
-    const misfit = call.era === 'modern' ? schema.headers?.check(call.args, call.headers) : undefined
+    const misfit =
+      call.era === 'modern' ? schema.headers?.check(call.written ?? call.args, call.headers) : undefined
     if (misfit === undefined) return undefined
     return new Refusal('CG_WIRE_HEADER_MISMATCH', { publicText: misfit, internal: misfit })
   }

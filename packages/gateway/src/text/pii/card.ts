@@ -56,11 +56,24 @@ export function cardFrom(text: string, groups: readonly Group[], first: number):
     if (digits.length > 19) break
     const grouped = sizes.length === 1 || GROUPINGS.has(sizes.join())
     if (digits.length < 12 || !grouped || !isCard(digits)) continue
+    if (sizes.length === 1 && isWithinHex(text, start, group.end)) continue
     const context = text.slice(Math.max(0, start - 60), start)
     if (digits.length < SURE_LENGTH && sizes.length === 1 && !WORD.test(context)) continue
     found = { class: 'credit_card', start, end: group.end, score: WORD.test(context) ? 1 : 0.9 }
   }
   return found
+}
+
+/** Least length of an id in hexadecimal digits; shorter words that have a number in their middle are judged by the number. */
+const HEX_ID = 20
+
+/** Whether digits stand in the middle of an id in hexadecimal digits, where one run in a few thousand passes for a card. */
+function isWithinHex(text: string, start: number, end: number): boolean {
+  const isHex = (at: number): boolean => /^[0-9a-f]$/i.test(text.charAt(at))
+  let [from, to] = [start, end]
+  while (start - from < HEX_ID && isHex(from - 1)) from--
+  while (to - end < HEX_ID && isHex(to)) to++
+  return from < start && to > end && to - from >= HEX_ID
 }
 
 function isCard(digits: string): boolean {

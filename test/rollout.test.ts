@@ -1,0 +1,148 @@
+// What enforcing would do is known before it is done (issue 6, "Nothing breaks on day one").
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, after, test } from 'node:test'
+import { verifies } from '../packages/gateway/src/testing/verifies.ts'
+import { Fixture, textTool } from './harness/fixtures.ts'
+import { BIN, TestGate } from './harness/gate.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'callgate-rollout-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const RULES = (mode: string) => `- rule: everything
+  when: { tool: "*" }
+  decision: allow
+- rule: never-delete
+  when: { tool: "*.delete" }
+  decision: deny
+- rule: short-texts
+  when: { tool: "fix.note", cond: "size(args.text) > 10" }
+  decision: deny
+  mode: ${mode}
+- rule: three-notes-an-hour
+  when: { tool: "fix.note", cond: 'session.count("fix.note", "1h") > 3' }
+  decision: deny
+  mode: ${mode}
+- rule: nobody-does-this
+  when: { tool: "fix.other" }
+  decision: deny
+  mode: ${mode}
+`
+
+async function start(t: TestContext, mode: 'observe' | 'enforce') {
+  const fixture = new Fixture(['note', 'delete', 'read', 'other'].map((name) => textTool(name)))
+  const gate = await TestGate.start(
+    {
+      folder: mkdtempSync(join(folder, 'g')),
+      servers: fixture.yaml('fix', { more: 'approve: first-use' }),
+      policy: RULES(mode),
+      more: `listener: { port: 0 }\ndlp: { mode: ${mode}, arguments: { credit_card: deny }, results: { email: placeholder } }`,
+    },
+    t,
+  )
+  const status = (...args: string[]) => {
+    const {
+      status: code,
+      stdout,
+      stderr,
+    } = spawnSync(process.execPath, [BIN, 'rollout', 'status', '--config', gate.config, ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, CALLGATE_STATE: gate.state },
+    })
+    return { code, stdout, stderr }
+  }
+  return { gate, status }
+}
+
+/** Mixed calls, the same every time. */
+const CALLS = Array.from({ length: 60 }, (_, i) => ({
+  tool: ['note', 'note', 'read', 'delete'][i % 4] ?? '',
+  text: ['short', 'rather a long text', '4012888888881881', 'to ada@example.com', 'x'][i % 5] ?? '',
+  sid: `s${i % 6}`,
+}))
+
+test('the trial names what enforcing then refuses, call by call, and each with its fix', async (t) => {
+  verifies('rollout.status')
+  const refused = async (gate: TestGate) => {
+    const codes: (string | undefined)[] = []
+    for (const { tool, text, sid } of CALLS)
+      codes.push(
+        /^CG_\w+/.exec((await gate.call(`fix__${tool}`, { text }, { token: gate.mint({ sid }) })).text)?.[0],
+      )
+    return codes
+  }
+  const trial = await start(t, 'observe')
+  const before = await refused(trial.gate)
+  assert.deepEqual(
+    before.map((code) => code !== undefined),
+    CALLS.map(({ tool }) => tool === 'delete'),
+  )
+  const { code, stdout } = trial.status('--json')
+  assert.equal(code, 0)
+  const told = JSON.parse(stdout) as {
+    calls: number
+    trials: {
+      control: string
+      would: string
+      enforce: string
+      hits: { actor: string; tool: string; calls: number; last: string; fix: string }[]
+    }[]
+  }
+  assert.equal(told.calls, CALLS.length)
+  const of = (control: string) => told.trials.find((each) => each.control === control) ?? assert.fail(control)
+  assert.deepEqual([of('nobody-does-this').would, of('nobody-does-this').hits], ['refuse', []])
+  const [short] = of('short-texts').hits
+  assert.equal(short?.fix, 'in its `cond`: `!(actor.id == "test-agent" && tool.name == "fix.note")`')
+  assert.match(of('short-texts').enforce, /policy\.yaml:\d+$/)
+  assert.equal(of('(dlp: deny credit_card in the argument)').would, 'refuse')
+  assert.equal(of('(dlp: placeholder email in the result)').would, 'change')
+
+  // Call by call: what the records of the trial say is what happens when it is over.
+  await trial.gate.stop()
+  const predicted = (await trial.gate.records()).flatMap(({ record }) =>
+    record.kind === 'outcome'
+      ? [
+          record.code !== undefined ||
+            (record.decision?.observed ?? []).some((one) => !one.includes('placeholder')),
+        ]
+      : [],
+  )
+  const enforced = await start(t, 'enforce')
+  const after = (await refused(enforced.gate)).map((one) => one !== undefined)
+  assert.deepEqual(after, predicted)
+  assert.ok(after.filter(Boolean).length > before.filter((one) => one !== undefined).length)
+
+  const { stdout: shown } = trial.status()
+  assert.match(shown, /^60 calls since \d{4}-\d\d-\d\d; \d controls on trial\n/)
+  assert.match(shown, /nobody-does-this would refuse nothing so far/)
+  assert.match(
+    shown,
+    /short-texts would refuse \d+ calls\n {2}to enforce it: remove `mode: observe` at .*policy\.yaml:\d+\n {2}\d+ x test-agent fix\.note, last \S+\n/,
+  )
+  const id =
+    /credit_card in the argument\)[\s\S]*?callgate explain (\S+) prints/.exec(shown)?.[1] ??
+    assert.fail(shown)
+  const explained = spawnSync(process.execPath, [BIN, 'explain', id], {
+    encoding: 'utf8',
+    env: { ...process.env, CALLGATE_STATE: trial.gate.state },
+  }).stdout
+  assert.match(
+    explained,
+    /"class":"credit_card","in":"arguments","tool":"fix\.(?:note|read)","path":"\/text","actor":"test-agent"/,
+  )
+})
+
+test('a span that is none is refused, and one that is over shows nothing', async (t) => {
+  verifies('rollout.status')
+  const { gate, status } = await start(t, 'observe')
+  for (const days of ['0', '-1', 'x', '4000']) {
+    const { code, stderr } = status('--days', days)
+    assert.equal(code, 2)
+    assert.match(stderr, /--days is `.*` \(expected a number from 1 to 3650\)/)
+  }
+  await gate.call('fix__note', { text: 'rather a long text' })
+  assert.match(status('--days', '1').stdout, /short-texts would refuse 1 call\n/)
+})
