@@ -13,16 +13,18 @@ interface Bag {
 }
 
 /** How strongly weights are drawn to zero: hashed words more than concepts, since words tell the source rather than the deed. */
-const PENALTY = { concept: 1, word: 4 }
-const ROUNDS = 3
+const PENALTY = { concept: 1, word: 5 }
+const ROUNDS = 4
 const STEPS = 80
 const RATE = 0.25
-/** No source counts more than so many rows of full weight. */
+/** No set of the corpora counts more than so many rows of full weight. */
 const CAP = 350
+/** Rows of full weight that all copies of one line of our samples make up together. */
+const LINE = 4
 /** A false alarm costs so much more than a miss; honest definitions command the model as attacks do. */
 const BENIGN_COST = { tool_definition: 2, other: 1.2 }
 /** Windows of a harmless text that are looked at in each round: those that look worst. */
-const WORST = 3
+const WORST = 6
 
 function windowsOf(row: Row): Int32Array[] {
   const windows: Int32Array[] = []
@@ -40,14 +42,15 @@ function windowsOf(row: Row): Int32Array[] {
   return windows
 }
 
-/** Rows as bags of windows; rows of one set share at most CAP. */
+/** Rows as bags of windows; rows of one set of the corpora share CAP, copies of one line of ours share LINE. */
 export function bagsOf(rows: readonly Row[]): Bag[] {
   const sizes = new Map<string, number>()
-  for (const row of rows) sizes.set(row.set, (sizes.get(row.set) ?? 0) + 1)
+  const sharing = ({ family, group, set }: Row): string => (family === 'own' ? group : set)
+  for (const row of rows) sizes.set(sharing(row), (sizes.get(sharing(row)) ?? 0) + 1)
   return rows.map((row) => ({
     row,
     windows: windowsOf(row),
-    weight: Math.min(1, CAP / (sizes.get(row.set) ?? 1)),
+    weight: Math.min(1, (row.family === 'own' ? LINE : CAP) / (sizes.get(sharing(row)) ?? 1)),
   }))
 }
 

@@ -19,8 +19,8 @@ import { bagScore, bagsOf, learn, platt } from './injection-learn.ts'
 
 const SEED = 20_261
 const FOLDS = 5
-/** Most harmless texts that may be flagged per set of the corpora, in percent, while the threshold is chosen. */
-const MOST = { notinject: 5, other: 1 }
+/** Most harmless texts that may be flagged per set, in percent, while the threshold is chosen; ours speak of attacks. */
+const MOST = { notinject: 5, readmes: 2, other: 1 }
 /** One step of a weight's byte: weights up to 127 steps. */
 const STEP = 1 / 32
 
@@ -67,7 +67,7 @@ const sourced = unseen((row) => row.family)
 
 const sets = [...new Set(rows.map((row) => row.set))]
 const rowsOf = new Map(sets.map((set) => [set, rows.filter((row) => row.set === set)]))
-const judged = sets.filter((set) => !set.startsWith('own-') && set !== 'readmes')
+const judged = sets.filter((set) => !set.startsWith('own-'))
 
 /** The lowest sum at which no harmless set of the corpora is flagged more than allowed, seen or unseen. */
 function threshold(): number {
@@ -77,7 +77,7 @@ function threshold(): number {
     judged.every((set) => {
       const of = rowsOf.get(set) ?? []
       if (of[0]?.attack !== false) return true
-      const most = set === 'notinject' ? MOST.notinject : MOST.other
+      const most = set === 'notinject' || set === 'readmes' ? MOST[set] : MOST.other
       return [crossed, trained].every(
         (scores) => flagged(of, (row) => (scores.get(row) ?? 0) > limit) <= most,
       )
@@ -155,7 +155,7 @@ to a model is made of stands for a concept (override, prior, secrecy, send, secr
 regression weighs concepts, their order and their neighbourhood, and hashed words less. It scores windows of two blocks of about
 28 words; the highest window of all readings counts. The score is calibrated (Platt) on cross-validated scores with as many
 attacks as harmless texts. The threshold, ${probability}, is one for all surfaces: the lowest at which no harmless set of the
-corpora is flagged above 1 % (NotInject: 5 %), trained or cross-validated. It was chosen on the cross-validated scores, so those
+corpora is flagged above 1 % (NotInject: 5 %, our pages of prose: 2 %), trained or cross-validated. It was chosen on the cross-validated scores, so those
 columns are slightly kind to it.
 
 **It is a signal for policy and taint, never the only net.**
