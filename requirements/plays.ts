@@ -434,6 +434,11 @@ export const plays = {
     behaviour:
       'a destructive bulk change needs a ticket that the ticket system confirms, bound to the hash of the arguments, once',
   },
+  'play3.approval': {
+    source: 'playbook Play 3: "Require ticket for destructive bulk changes"; SECURITY.md 5, two-person rule',
+    behaviour:
+      'a call that a rule holds back runs once, after somebody of each role that the rules name, and never the caller himself, approved this very call within its time',
+  },
   'play3.ssrf.arguments': {
     source: 'playbook Play 3: "block-ssrf"; OWASP API7:2023',
     behaviour:

@@ -79,6 +79,8 @@ interface CallRecord extends RecordBase {
     | undefined
   /** Digest of the policy that decided. */
   readonly policy?: string | undefined
+  /** Approval that people gave to the call. */
+  readonly approval?: string | undefined
   /** Ticket that its system confirmed for the call. */
   readonly ticket?: string | undefined
 }
@@ -274,6 +276,7 @@ const CALL: Shape = {
     'excepted?': areCounts,
   },
   'policy?': isText,
+  'approval?': isText,
   'ticket?': isText,
 }
 const OUTCOME: Shape = {

@@ -6,7 +6,7 @@ import { createHttpTickets } from './adapters/tickets/http-tickets.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import type { ReplayGuard } from './ports/replay-guard.ts'
 import type { Tickets } from './ports/tickets.ts'
-import type { ClaimTicket } from './stages/step-up/step-up.ts'
+import type { Claim } from './stages/step-up/step-up.ts'
 
 /** The operator's ticket system, which is asked for the first time by the first call that names a ticket. */
 export function openTickets(
@@ -28,8 +28,8 @@ export function openTickets(
   })
 }
 
-/** A ticket is claimed where tokens are: atomically, durably, and for every gate of one state folder's node. */
-export function ticketClaims(replay: ReplayGuard): ClaimTicket {
-  return async ({ id, exp }) =>
-    (await replay.claim(hash('sha256', `ticket\u0000${id}`), exp, 'ticket')) === 'first'
+/** Tickets and approvals are claimed where tokens are: atomically, durably, and for every gate of one state folder's node. */
+export function stepUpClaims(replay: ReplayGuard): Claim {
+  return async (kind, { id, exp }) =>
+    (await replay.claim(hash('sha256', `${kind}\u0000${id}`), exp, kind)) === 'first'
 }

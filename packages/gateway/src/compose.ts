@@ -30,6 +30,7 @@ import { openExpiryWatch } from './compose-expiry.ts'
 import { openIdempotency } from './compose-idempotency.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { openEvidenceKey } from './compose-signers.ts'
+import { approvalVerbs } from './control/approval-verbs.ts'
 import { consentVerbs } from './control/consent-verbs.ts'
 import { enrolmentVerbs } from './control/enrolment-verbs.ts'
 import { endOfDay } from './config/check.ts'
@@ -59,12 +60,14 @@ import { createRecordIntent, createRecordStage } from './stages/record/record.ts
 import { createRecords } from './stages/record/records.ts'
 import { createSchemaStage } from './stages/schema/schema.ts'
 import { createScopeStage, isInScope, isServerInScope } from './stages/scope/scope.ts'
+import { RESUME_DEFINITION, createResumeStage } from './stages/step-up/resume.ts'
 import { createClaimStage, createStepUpStage } from './stages/step-up/step-up.ts'
 import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import { publisherOf } from './supply/publisher.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
-import { openTickets, ticketClaims } from './compose-tickets.ts'
+import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
+import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
 import { CONSENT_PATH, createConsent } from './wire/consent.ts'
 import { ENROL_PATH, createEnrol } from './wire/enrol.ts'
@@ -280,6 +283,7 @@ async function compose(
     onProblem: (problem) => sayOnce('idempotency.problem', problem),
   })
   const detector = openDetector(config, own.readSecret, (problem) => sayOnce('dlp.detector', problem))
+  const scan = await openScan(config)
   const screening = openDlp(config, {
     catalog,
     macKey,
@@ -287,7 +291,7 @@ async function compose(
     readsLabels: () => policy.set.readsLabels,
     now,
     classified: (server, tool) => classifiers.get(server)?.(tool),
-    scan: await openScan(config),
+    scan,
     note,
     detector,
   })
@@ -299,6 +303,16 @@ async function compose(
     isInScope(principal, target, tool?.labels ?? [], scopesOf(target)) &&
     policy.mayReach(principal, target, tool)
   const tickets = openTickets(config, own.readSecret)
+  // Who decides does so through the control API of this process; of several on one state folder only one has it.
+  const desk =
+    enclosed === undefined
+      ? await openApprovalDesk(config, {
+          keyRing,
+          record,
+          onProblem: (problem) => sayOnce('approval.problem', problem),
+          now,
+        })
+      : undefined
   const inFlight = new InFlight()
   const levels = new LogLevels()
   const refusals = new RefusalCounter(log, now, newCallId)
@@ -307,6 +321,7 @@ async function compose(
   const run = createRunner(
     callStages({
       identity,
+      resume: createResumeStage(desk),
       catalog: createCatalogStage(catalog, resolver.resolve, ({ requested, principal, caller }) =>
         taskIds.open(requested, principal, caller.endpoint.resource),
       ),
@@ -318,6 +333,9 @@ async function compose(
       scope: createScopeStage(scopesOf),
       stepUp: createStepUpStage({
         tickets,
+        approvals: desk,
+        rulesOf: ({ decision }) => policy.rulesNamed(decision.rules),
+        shown: shownArguments(scan),
         assignees: config.tickets?.assignees,
         hash: (tenant, text) => keyedHash(macKey(tenant), text),
         ask: askHost,
@@ -327,7 +345,7 @@ async function compose(
       dlpArguments: dlp.arguments,
       egress: createEgressStage(openEgress(config, classifiers)),
       idempotency: idempotency.stages.begin,
-      claim: createClaimStage(ticketClaims(replay)),
+      claim: createClaimStage(stepUpClaims(replay), desk),
       record: createRecordStage(log, recordIntent),
       forward: createForwardStage({
         upstream,
@@ -370,6 +388,7 @@ async function compose(
     levels,
     declared,
     beside: createBesideCalls(screening),
+    ownTools: desk === undefined ? [] : [RESUME_DEFINITION],
     listTimeoutMs: (server) => config.servers[server]?.listTimeoutMs ?? DEFAULT_LIST_MS,
   })
 
@@ -440,6 +459,7 @@ async function compose(
   const verbs = [
     ...(enrolments === undefined ? [] : enrolmentVerbs(enrolments, publicUrl)),
     ...(consents === undefined ? [] : consentVerbs(consents)),
+    ...(desk === undefined ? [] : approvalVerbs(desk)),
   ]
   const control = await openControl(state, verbs, (problem) => note('control.failed', { problem })).catch(
     (error: unknown) => {

@@ -1,4 +1,5 @@
 import type { AuthorizationDetail } from './authorization.ts'
+import type { Requirements } from './decision.ts'
 import type { HostLink } from './input.ts'
 import type { JsonObject } from './json.ts'
 import type { Judgement, Refusal, Target } from './refusal.ts'
@@ -85,6 +86,8 @@ export interface ReceivedCall {
   readonly method: CallMethod
   /** Name of the tool or prompt as the host wrote it, the resource's URI, or the id of a task. */
   readonly requested: string
+  /** What the host wrote, where it asked for a call that had waited; undefined: the call itself. */
+  readonly asked?: { readonly requested: string; readonly args: JsonObject } | undefined
   /** Parsed arguments; an empty object when there were none. */
   readonly args: JsonObject
   /** The received bytes of `arguments`, proven unambiguous by the scanner; what is sent is what was checked. */
@@ -202,13 +205,20 @@ export interface ParsedCall extends ResolvedCall {
 }
 
 /** What policy requires of a call beside being allowed. */
-export interface StepUp {
-  /** The ticket without which policy would not allow it; undefined: the caller names none. */
-  readonly ticket: string | undefined
+export interface StepUp extends Requirements {
+  /** The ticket without which policy would require more; undefined: the caller names none. */
+  readonly named: string | undefined
 }
 
 /** A ticket whose system says that it stands for one call. */
 export interface ConfirmedTicket {
+  readonly id: string
+  /** Seconds since the epoch until which it must not be used again. */
+  readonly exp: number
+}
+
+/** An approval that people gave to one call. */
+export interface ConfirmedApproval {
   readonly id: string
   /** Seconds since the epoch until which it must not be used again. */
   readonly exp: number
@@ -220,6 +230,8 @@ export interface AuthorizedCall extends ParsedCall, Judgement {
   readonly stepUp?: StepUp | undefined
   /** Row 6b: the ticket that was confirmed for this very call, and must be claimed before it is sent. */
   readonly confirmed?: ConfirmedTicket | undefined
+  /** Row 6b: the approval that was given to this very call, and must be claimed before it is sent. */
+  readonly approved?: ConfirmedApproval | undefined
   /** Takes back what the call added to windowed facts, for one that is stopped before it is sent. */
   readonly counted?: (() => void) | undefined
 }

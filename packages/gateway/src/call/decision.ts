@@ -1,5 +1,12 @@
 /** What a rule says. Order: deny, then what is required, then allow; only `allow` grants (ARCHITECTURE.md section 3). */
-export type Effect = 'allow' | 'deny' | 'require_ticket'
+export type Effect = 'allow' | 'deny' | 'require_ticket' | 'require_approval'
+
+/** What the rules that apply to a call require of it together, beside being allowed. */
+export interface Requirements {
+  readonly ticket: boolean
+  /** One list of roles a rule: somebody with one of them must approve the call. Empty: no approval is required. */
+  readonly approvers: readonly (readonly string[])[]
+}
 
 /** A rule that could not be evaluated. An erroring deny rule applies, an erroring allow rule does not grant. */
 export interface RuleError {

@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts'
 import { exceptionProblems } from './dlp-exceptions.ts'
 import { configPath } from './locate.ts'
 import { print, printJson } from './output.ts'
-import { checkPolicyFiles, pinnedTools, ticketWarnings } from './policy.ts'
+import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
 import type { World } from './world.ts'
 
 /** `callgate check`: the configuration and the policy files that it names, every problem with file, line and column. */
@@ -21,7 +21,7 @@ export async function check(
   const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? []), ...exceptions]
   const warnings = [
     ...(policy?.warnings ?? []),
-    ...(config === undefined ? [] : await ticketWarnings(config)),
+    ...(config === undefined ? [] : await stepUpWarnings(config)),
   ]
   if (options.json === true) {
     printJson({ ok: problems.length === 0, problems, warnings })

@@ -6,7 +6,7 @@ import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { isSecretName, isSecretValue } from '../text/secret-name.ts'
 import { type Check, type Found, type Patient, orFine } from './doctor-finding.ts'
-import { checkPolicyFiles, pinnedTools, ticketWarnings } from './policy.ts'
+import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
 
 /** Room on the disk under which somebody should know, in bytes: some days of records of a busy gate. */
 const LITTLE_ROOM = 256 * 1024 * 1024
@@ -90,7 +90,7 @@ async function policy({ world, config }: Patient): Promise<Found[]> {
       verdict: 'wrong' as const,
       text: formatProblem(problem),
     })),
-    ...[...warnings, ...(await ticketWarnings(config))].map((problem) => ({
+    ...[...warnings, ...(await stepUpWarnings(config))].map((problem) => ({
       id: 'policy.warning',
       verdict: 'warn' as const,
       text: formatProblem(problem),

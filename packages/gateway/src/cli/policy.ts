@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { classifier } from '../config/classify.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
-import { type Problem, formatProblem } from '../stages/policy/problem.ts'
+import { type Problem, didYouMean, formatProblem, nearestName } from '../stages/policy/problem.ts'
+import type { RuleSource } from '../stages/policy/document.ts'
 import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
 import { runGolden } from '../stages/policy/golden.ts'
 import {
@@ -32,23 +33,34 @@ export async function checkPolicyFiles(
   return { problems: strict ? [...problems, ...defaultAllows(read.files)] : problems, warnings }
 }
 
-/** Rules that require a ticket which nobody could confirm: each of their calls is refused, and its author should know. */
-export async function ticketWarnings(config: GatewayConfig): Promise<Problem[]> {
-  if (config.tickets !== undefined) return []
+/** Rules that require what nobody could give: each of their calls is refused, and its author should know. */
+export async function stepUpWarnings(config: GatewayConfig): Promise<Problem[]> {
   const loaded = await loadPolicyFiles(config.policy.files)
   if ('problems' in loaded) return []
-  return loaded.set.rules.flatMap(({ source: { id, decision, file, line, column } }) =>
-    decision === 'require_ticket'
-      ? [
-          {
-            file,
-            line,
-            column,
-            message: `rule \`${id}\` requires a ticket, and no ticket system is configured, so its calls are refused; set \`tickets\` (docs/tickets.md)`,
-          },
-        ]
-      : [],
-  )
+  return loaded.set.rules.flatMap(({ source }) => {
+    const lacking = lackingFor(source, config)
+    if (lacking === undefined) return []
+    const { id, file, line, column } = source
+    return [{ file, line, column, message: `rule \`${id}\` requires ${lacking}` }]
+  })
+}
+
+/** What the configuration lacks so that the calls of a rule could pass. */
+function lackingFor(
+  { decision, approvers }: RuleSource,
+  { tickets, approvals }: GatewayConfig,
+): string | undefined {
+  if (decision === 'require_ticket' && tickets === undefined)
+    return 'a ticket, and no ticket system is configured, so its calls are refused; set `tickets` (docs/tickets.md)'
+  if (decision !== 'require_approval') return undefined
+  if (approvals === undefined)
+    return 'approval, and nobody is configured who could give it, so its calls are refused; set `approvals` (docs/approvals.md)'
+  const known = Object.keys(approvals.roles)
+  const unknown = approvers.filter((role) => !known.includes(role))
+  if (unknown.length === 0) return undefined
+  const nearest = nearestName(unknown[0] ?? '', known)
+  const so = unknown.length === approvers.length ? ', so nobody can approve its calls' : ''
+  return `approval by ${unknown.map((role) => `\`${role}\``).join(', ')}, which \`approvals.roles\` does not have${so}${didYouMean(nearest)}`
 }
 
 /** The tools that are approved on the state folder of a configuration, as policy sees them; undefined when none ever were. */

@@ -234,6 +234,38 @@ Example: claude mcp add callgate -- callgate connect --state /var/lib/callgate
       (await import('./enrol.ts')).enrolRevoke(world, id, command.optsWithGlobals()),
     )
 
+  const approvals = program
+    .command('approvals')
+    .description('calls that wait until somebody approves them, the newest first')
+    .option('--all', 'also those that were decided or have lapsed within the last day')
+    .option('--state <folder>', 'state folder of the gate')
+    .option(...JSON_FLAG)
+    .addHelpText('after', '\nExample: callgate approvals show 3f2a90c5d1e84b7796a0b1c2d3e4f506')
+    .action(async (options) => (await import('./approvals.ts')).approvals(world, options))
+  approvals
+    .command('show')
+    .description('who wants to call what, why it needs approval, and the arguments without personal data')
+    .argument('<id>', 'as `callgate approvals` shows it')
+    .action(async (id, _, command) =>
+      (await import('./approvals.ts')).approvalShow(world, id, command.optsWithGlobals()),
+    )
+  for (const verdict of ['approve', 'deny'] as const) {
+    approvals
+      .command(verdict)
+      .description(
+        verdict === 'approve' ? 'let the call be made once' : 'refuse the call until its request lapses',
+      )
+      .argument('<id>', 'as `callgate approvals` shows it')
+      .option(
+        '--as <name>',
+        'who decides, as `approvals.roles` has it behind `cli:`; default: your user name',
+      )
+      .option('--comment <text>', 'why, for the record')
+      .action(async (id, _, command) =>
+        (await import('./approvals.ts')).approvalDecide(world, verdict, id, command.optsWithGlobals()),
+      )
+  }
+
   const consent = program
     .command('consent')
     .description('let a server act in your name, and take it back (servers with `authorization_code`)')

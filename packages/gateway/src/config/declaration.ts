@@ -18,6 +18,7 @@ import { egress, serverEgress, toolUrls } from './egress.ts'
 import { idempotency, toolIdempotency } from './idempotency.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
+import { approvals } from './approvals.ts'
 import { tickets } from './tickets.ts'
 
 const KIB = 1024
@@ -299,6 +300,11 @@ export const declaration = z.strictObject({
     .exactOptional()
     .describe(
       'The system that confirms tickets, for rules that read `ctx.ticket` or say `require_ticket`; see docs/tickets.md. Default: none, and what needs a ticket is refused.',
+    ),
+  approvals: approvals
+    .exactOptional()
+    .describe(
+      'Who may approve calls that rules with `require_approval` hold back; see docs/approvals.md. Default: nobody, and such calls are refused.',
     ),
   dlp: dlp
     .prefault({})

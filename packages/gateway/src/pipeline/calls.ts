@@ -16,6 +16,7 @@ import { type AnyStage, startPipeline } from './pipeline.ts'
 /** The stages of a call, by name. */
 export interface CallStages {
   readonly identity: Stage<ReceivedCall, IdentifiedCall>
+  readonly resume: Stage<IdentifiedCall, IdentifiedCall>
   readonly catalog: Stage<IdentifiedCall, ResolvedCall>
   readonly restore: Stage<ResolvedCall, ResolvedCall>
   readonly schema: Stage<ResolvedCall, ParsedCall>
@@ -38,6 +39,7 @@ export interface CallStages {
  */
 export function callStages(stages: CallStages): readonly AnyStage[] {
   const pipeline = startPipeline(stages.identity) // who asks, before anything is said about what exists
+    .add(stages.resume) // which call, where one that waited is asked for by its id
     .add(stages.catalog) // what is meant: a pinned tool and the operator's class of it
     .add(stages.restore) // values for placeholders, so that what is judged is what is sent
     .add(stages.schema) // arguments that fit, before rules read them

@@ -60,6 +60,8 @@ export interface GateOptions {
   readonly declared: (server: string, host: JsonObject) => JsonObject
   /** What may be shown and sent of what passes beside calls. */
   readonly beside: BesideCalls
+  /** Definitions of the gate's own tools, which every endpoint shows. Default: none. */
+  readonly ownTools?: readonly JsonObject[]
   /** Longest wait for a server's answer to what is no call, in milliseconds. */
   readonly listTimeoutMs: (server: string) => number
 }
@@ -283,6 +285,7 @@ export function createGate(options: GateOptions) {
       return ended
     },
     tools,
+    ownTools: options.ownTools ?? [],
     toolsFound,
     unavailable,
     ask,

@@ -4,8 +4,10 @@
  * `task`: ids of tasks, which open for at least 24 hours. `dpop-nonce`: what a DPoP proof must carry, for minutes.
  * `consent`: tokens that servers act by in a person's name, sealed anew with each new key.
  * `idempotency`: answers of calls that may be repeated, for at most 24 hours.
+ * `approval`: calls that wait for approval, for at most two hours.
  */
-export type SealPurpose = 'session' | 'request-state' | 'task' | 'dpop-nonce' | 'consent' | 'idempotency'
+export type SealPurpose =
+  'session' | 'request-state' | 'task' | 'dpop-nonce' | 'consent' | 'idempotency' | 'approval'
 
 /**
  * Longest life of anything sealed, in milliseconds: a key opens what it sealed this long after a newer one took its place.

@@ -15,7 +15,8 @@ const known = { principal, session }
 /** A gate whose tools are these, in this order, and no others. */
 function listOf(tools: () => readonly PinnedTool[]) {
   const server = catalogServer('s', [])
-  const gate: Pick<Gate, 'tools' | 'server' | 'toolsFound' | 'unavailable'> = {
+  const gate: Pick<Gate, 'tools' | 'ownTools' | 'server' | 'toolsFound' | 'unavailable'> = {
+    ownTools: [],
     *tools(_, __, after?: ToolPlace) {
       for (const tool of tools()) if (after === undefined || tool.name > after.name) yield tool
     },

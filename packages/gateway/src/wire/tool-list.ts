@@ -12,7 +12,7 @@ const MAX_CURSOR = 256
 /** Member of `_meta` that names servers whose tools may be missing (2025-11-25 basic, `_meta`: a prefix of our own). */
 const UNAVAILABLE = 'dev.callgate/unavailable'
 
-type Tools = Pick<Gate, 'tools' | 'server' | 'toolsFound' | 'unavailable'>
+type Tools = Pick<Gate, 'tools' | 'ownTools' | 'server' | 'toolsFound' | 'unavailable'>
 
 /**
  * Pages of the tools that an endpoint shows: bare definitions of one server, or those of all under their wire names. A tool
@@ -22,6 +22,7 @@ type Tools = Pick<Gate, 'tools' | 'server' | 'toolsFound' | 'unavailable'>
 export function createToolList(gate: Tools) {
   // Snapshots of the catalogue are swapped whole, so what was made from one holds as long as it does.
   const known = new WeakMap<CatalogServer, ReadonlyMap<string, string>>()
+  const ownNames = new Set(gate.ownTools.map(({ name }) => name))
   const sizes = new WeakMap<JsonObject, number>()
 
   function namesOf(id: string): ReadonlyMap<string, string> | undefined {
@@ -43,7 +44,8 @@ export function createToolList(gate: Tools) {
   }
 
   function shown(tool: PinnedTool, server: string | undefined): JsonObject | undefined {
-    if (server !== undefined) return tool.definition
+    // A server's tool of that name cannot be called: the gate's own is.
+    if (server !== undefined) return ownNames.has(tool.name) ? undefined : tool.definition
     const name = namesOf(tool.server)?.get(tool.name)
     return name === undefined ? undefined : { ...tool.definition, name }
   }
@@ -52,7 +54,7 @@ export function createToolList(gate: Tools) {
   return async (caller: Known, server: string | undefined, cursor?: Json): Promise<JsonObject> => {
     const after = cursor === undefined ? undefined : placeOf(cursor, server)
     await gate.toolsFound(caller, server)
-    const tools: JsonObject[] = []
+    const tools: JsonObject[] = after === undefined ? [...gate.ownTools] : []
     let bytes = 0
     let last: PinnedTool | undefined
     let nextCursor: string | undefined

@@ -134,5 +134,6 @@ function subkeysOf(secret: Buffer): Record<SealPurpose, KeyObject> {
     'dpop-nonce': subkey('dpop-nonce'),
     consent: subkey('consent'),
     idempotency: subkey('idempotency'),
+    approval: subkey('approval'),
   }
 }

@@ -19,8 +19,9 @@ export interface RequestState {
 }
 
 /** Which call a state belongs to: the same endpoint, method, target and arguments, whatever the order of their members. */
-export function bindingOf({ caller, method, requested, args }: ReceivedCall): string {
-  return hash('sha256', canonicalize([caller.endpoint.resource, method, requested, args]))
+export function bindingOf({ caller, method, requested, args, asked }: ReceivedCall): string {
+  const written = asked ?? { requested, args }
+  return hash('sha256', canonicalize([caller.endpoint.resource, method, written.requested, written.args]))
 }
 
 /**

@@ -35,18 +35,34 @@ test('what is wrong is said with file, line, column, expectation and the nearest
   const table: [string, string][] = [
     [
       OK.replace('rule: r', 'rul: r'),
-      '1:5 a rule has no key `rul` (expected `rule`, `when`, `decision`, `mode`, `owner`, `why`, `until`); did you mean `rule`',
+      '1:5 a rule has no key `rul` (expected `rule`, `when`, `decision`, `approvers`, `mode`, `owner`, `why`, `until`); did you mean `rule`',
     ],
     [OK.replace('tool', 'tol'), '1:22 `when` has no key `tol`'],
     [
       OK.replace('deny', 'dney'),
-      '1:47 `decision` is `dney` (expected `allow`, `deny`, `require_ticket`); did you mean `deny`',
+      '1:47 `decision` is `dney` (expected `allow`, `deny`, `require_ticket`, `require_approval`); did you mean `deny`',
     ],
     [
       OK.replace('deny', 'redact'),
-      '1:47 decision `redact` is not built in this version (expected `allow`, `deny`, `require_ticket`)',
+      '1:47 decision `redact` is not built in this version (expected `allow`, `deny`, `require_ticket`, `require_approval`)',
     ],
-    [OK.replace('deny', 'require_approval'), '1:47 decision `require_approval` is not built in this version'],
+    [OK.replace('deny', 'route'), '1:47 decision `route` is not built in this version'],
+    [
+      OK.replace('deny', 'require_approval'),
+      '1:3 `approvers` is missing (expected a list of 1 to 16 roles such as `[dba]`)',
+    ],
+    [
+      OK.replace('deny', 'require_approval, approvers: dba'),
+      '1:76 `approvers` is not usable (expected a list of 1 to 16 roles',
+    ],
+    [
+      OK.replace('deny', 'require_approval, approvers: [DBA]'),
+      '1:76 `approvers` is not usable (expected a list of 1 to 16 roles',
+    ],
+    [
+      OK.replace('deny', 'deny, approvers: [dba]'),
+      '1:64 `approvers` goes with `decision: require_approval` only',
+    ],
     [
       OK.replace(' }\n', ', mode: observ }\n'),
       '1:59 `mode` is `observ` (expected `enforce`, `observe`); did you mean `observe`',

@@ -1,5 +1,6 @@
 import { isMap, isScalar, isSeq, type Node, type ParsedNode, type YAMLMap } from 'yaml'
 import type { Effect } from '../../call/decision.ts'
+import { APPROVER_ROLE } from '../../ports/call-approvals.ts'
 import { compileGlob, isLiteral, MAX_GLOB_LENGTH, type Glob } from './glob.ts'
 import { didYouMean, nearestName, quoted, type Place, type Problem } from './problem.ts'
 import { offsetInFile } from './scalar-place.ts'
@@ -42,6 +43,8 @@ export interface RuleSource extends Place {
   readonly when: Readonly<Partial<Record<Selector, Glob>>>
   readonly cond: ConditionSource | undefined
   readonly decision: Effect
+  /** Roles of whom one must approve the call; empty where the decision is another than `require_approval`. */
+  readonly approvers: readonly string[]
   /** Default enforce. */
   readonly mode: RuleMode
   readonly owner: string | undefined
@@ -58,10 +61,13 @@ export interface PolicyDocument {
   readonly problems: readonly Problem[]
 }
 
-const RULE_KEYS = ['rule', 'when', 'decision', 'mode', 'owner', 'why', 'until'] as const
+/** Most roles of one rule. */
+const MAX_APPROVERS = 16
+
+const RULE_KEYS = ['rule', 'when', 'decision', 'approvers', 'mode', 'owner', 'why', 'until'] as const
 const WHEN_KEYS = [...SELECTORS, 'cond'] as const
-const DECISIONS = ['allow', 'deny', 'require_ticket'] as const
-const LATER_DECISIONS = new Set(['redact', 'route', 'require_approval', 'defer'])
+const DECISIONS = ['allow', 'deny', 'require_ticket', 'require_approval'] as const
+const LATER_DECISIONS = new Set(['redact', 'route', 'defer'])
 /** Closed vocabularies: a word outside them is a typing error, not a name that may come. */
 const CLOSED: Readonly<Partial<Record<Selector, readonly string[]>>> = {
   class: ['read', 'write', 'destructive', 'egress', 'memory', 'poll'],
@@ -148,12 +154,13 @@ class Reader {
     }
     const when = this.#when(map, members.get('when'))
     const decision = this.#decision(map, members.get('decision'))
+    const approvers = this.#approvers(map, members.get('approvers'), decision)
     const mode = this.#word(members.get('mode'), 'mode', ['enforce', 'observe'] as const) ?? 'enforce'
     const owner = this.#note(members.get('owner'), 'owner')
     const why = this.#note(members.get('why'), 'why')
     const until = this.#until(members.get('until'))
     if (this.#source.problems.length > before || id === undefined || decision === undefined) return undefined
-    return { id, file: this.#source.file, ...place, ...when, decision, mode, owner, why, until }
+    return { id, file: this.#source.file, ...place, ...when, decision, approvers, mode, owner, why, until }
   }
 
   #when(map: Mapping, node: Node | null | undefined): Pick<RuleSource, 'when' | 'cond'> {
@@ -250,6 +257,20 @@ class Reader {
       return undefined
     }
     return this.#word(node, 'decision', DECISIONS)
+  }
+
+  #approvers(map: Mapping, node: Node | null | undefined, decision: Effect | undefined): string[] {
+    if (decision !== 'require_approval') {
+      if (node !== undefined)
+        this.#source.add(offsetOf(node), '`approvers` goes with `decision: require_approval` only')
+      return []
+    }
+    const items = isSeq(node) ? node.items : []
+    const roles = items.map((item) => this.#string(item as Node | null))
+    const known = roles.filter((role) => role !== undefined && APPROVER_ROLE.test(role))
+    if (items.length === 0 || items.length > MAX_APPROVERS || known.length < items.length)
+      this.#missing(map, node, 'approvers', `a list of 1 to ${MAX_APPROVERS} roles such as \`[dba]\``)
+    return known.filter((role) => role !== undefined)
   }
 
   #until(node: Node | null | undefined): number | undefined {

@@ -1,4 +1,4 @@
-import type { Decision, RuleError } from '../../call/decision.ts'
+import type { Decision, Requirements, RuleError } from '../../call/decision.ts'
 import type { Json, JsonObject } from '../../call/json.ts'
 import type { FoundUrls } from '../../net/find-urls.ts'
 import { findUrls } from '../../net/find-urls.ts'
@@ -13,6 +13,8 @@ import { amountOf, type WindowedFact } from './windowed-fact.ts'
 /** The answer of policy for one call. */
 export interface PolicyAnswer {
   readonly decision: Decision
+  /** What the rules require that apply; nothing unless the effect is `step_up`. */
+  readonly requires: Requirements
   /** Every fact that the evaluated rules read, ready for the record. */
   readonly facts: JsonObject
   /** Rules of which more than the index was asked. */
@@ -42,7 +44,7 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
   const asked: Entry[] = []
   const denied: string[] = []
   const allowed: string[] = []
-  const required: string[] = []
+  const required: Entry[] = []
   const observed: string[] = []
   let restricts = false
   const errors: RuleError[] = []
@@ -63,18 +65,25 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
       observed.push(id)
       restricts ||= decision !== 'allow'
     } else if (decision === 'allow') allowed.push(id)
-    else {
-      ;(decision === 'deny' ? denied : required).push(id)
-      if (decision === 'deny') clean ||= !failed
-    }
+    else if (decision === 'deny') {
+      denied.push(id)
+      clean ||= !failed
+    } else required.push(entry)
   }
   const granted = denied.length === 0 && allowed.length > 0
   const effect = !granted ? 'deny' : required.length > 0 ? 'step_up' : 'allow'
-  const rules = denied.length > 0 ? denied : effect === 'step_up' ? required : allowed
+  const requiring = effect === 'step_up' ? required.map(({ rule }) => rule.source) : []
+  const rules = denied.length > 0 ? denied : effect === 'step_up' ? requiring.map(({ id }) => id) : allowed
   const reason = rules.length === 0 ? 'no_rule_allows' : denied.length > 0 && !clean ? 'rule_error' : 'rule'
   const facts = recordedFacts(asked, judge.facts, judge.found, world.conceal, judge.total)
   const decided: Decision = { effect, reason, rules, observed, errors }
-  return { decision: decided, facts, evaluated: asked.length, wouldRestrict: restricts }
+  const requires = {
+    ticket: requiring.some(({ decision }) => decision === 'require_ticket'),
+    approvers: requiring.flatMap(({ decision, approvers }) =>
+      decision === 'require_approval' ? [approvers] : [],
+    ),
+  }
+  return { decision: decided, requires, facts, evaluated: asked.length, wouldRestrict: restricts }
 }
 
 /** Evaluates conditions on one call; all of them share one budget of steps, so a call costs what it may cost. */

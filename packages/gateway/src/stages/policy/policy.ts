@@ -5,6 +5,7 @@ import { type Json, type JsonObject, member } from '../../call/json.ts'
 import { type Judgement, Refusal } from '../../call/refusal.ts'
 import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
 import type { LimitStore, Window } from '../../ports/limit-store.ts'
+import type { PolicyAnswer } from './engine.ts'
 import type { PolicyCall } from './facts.ts'
 import { loadPolicyFiles } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
@@ -125,6 +126,11 @@ export class PolicyHolder {
     throw new Refusal('CG_POLICY_NO_ALLOW', { internal: 'no rule allows the tool of the task', judgement })
   }
 
+  /** Rules by id, with the reasons of their authors. */
+  rulesNamed(ids: readonly string[]): { readonly id: string; readonly why: string | undefined }[] {
+    return this.#set.rules.flatMap(({ source: { id, why } }) => (ids.includes(id) ? [{ id, why }] : []))
+  }
+
   /** Decides a call. @throws Refusal with the judgement, when policy does not allow it */
   authorize(call: ParsedCall): AuthorizedCall {
     if (call.task !== undefined) return this.#authorizeTask(call, call.task)
@@ -143,15 +149,23 @@ export class PolicyHolder {
         conceal,
         total: (fact, mode) => this.#limits.total(windowOf({ fact, mode })),
       })
-    let { decision, facts, wouldRestrict } = decided(null)
-    const ticket = decision.effect === 'allow' ? undefined : ticketOf(call)
-    // A ticket is asked for only where it makes the difference, so that no other call uses it up.
-    if (ticket !== undefined) ({ decision, facts, wouldRestrict } = decided(ticket))
+    let answer = decided(null)
+    let ticket = answer.decision.effect === 'allow' ? undefined : ticketOf(call)
+    if (ticket !== undefined) {
+      const withTicket = decided(ticket)
+      // A ticket is asked for only where it makes the difference, so that no other call uses it up.
+      if (withTicket.decision.effect === 'step_up' && sameRequirements(answer, withTicket)) ticket = undefined
+      else answer = withTicket
+    }
+    const { decision, facts, requires, wouldRestrict } = answer
     const told = ticket === undefined ? facts : { ...facts, ...concealedTicket(facts, conceal) }
     const judgement = { ...recordedDecision(decision, told, conceal), policy: set.digest }
     if (decision.effect !== 'deny') {
       const { windowed } = set
-      const stepUp = decision.effect === 'step_up' || ticket !== undefined ? { stepUp: { ticket } } : {}
+      const stepUp =
+        decision.effect === 'step_up' || ticket !== undefined
+          ? { stepUp: { ...requires, named: ticket } }
+          : {}
       if (windowed.length === 0) return { ...call, ...judgement, ...stepUp }
       // In the same breath as it was judged: no other call can come in between.
       const counted = this.#limits.add(
@@ -214,6 +228,14 @@ function detailOf({ principal: { details }, target, labels }: ParsedCall): Autho
 function concealedTicket(facts: JsonObject, conceal: Conceal): JsonObject {
   const ticket = member(facts, 'ctx.ticket')
   return ticket === undefined || ticket === null ? {} : { 'ctx.ticket': conceal(ticket) }
+}
+
+/** Whether two answers ask the same of a call. */
+function sameRequirements(one: PolicyAnswer, other: PolicyAnswer): boolean {
+  return (
+    one.decision.effect === other.decision.effect &&
+    JSON.stringify(one.requires) === JSON.stringify(other.requires)
+  )
 }
 
 /** The ticket of the call itself, else that of its token. */

@@ -80,6 +80,7 @@ function intentRecord(
   const { principal, session } = call
   return {
     actor: principal && { id: principal.actor.id, type: principal.actor.type },
+    approval: call.approved?.id,
     arguments: args,
     call: target(call, macKey),
     chain: call.chain,
@@ -116,6 +117,7 @@ function outcomeRecord(
   return {
     actor: principal && { id: principal.actor.id, type: principal.actor.type },
     answer: answer?.kind,
+    approval: call.approved?.id,
     arguments: args,
     call: target(call, macKey),
     chain: call.chain,

@@ -1,11 +1,13 @@
 import { canonicalize } from '@callgate/evidence'
-import type { AuthorizedCall, ConfirmedTicket, OnceCall } from '../../call/call.ts'
+import type { AuthorizedCall, ConfirmedApproval, ConfirmedTicket, OnceCall, StepUp } from '../../call/call.ts'
 import { isTicketId } from '../../call/authorization.ts'
 import type { InputRequests, InputResponses } from '../../call/input.ts'
 import { isJsonObject, member, stringMember } from '../../call/json.ts'
 import { Refusal } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
+import type { ApprovalRequest, CallApprovals } from '../../ports/call-approvals.ts'
 import { type Ticket, type Tickets, TicketsDown } from '../../ports/tickets.ts'
+import { type ShownArguments, createApprovalCheck } from './approval.ts'
 
 /** Key of `_meta` under which a host names the ticket of a call. */
 export const TICKET_META = 'dev.callgate/ticket'
@@ -17,6 +19,11 @@ const CLAIM_S = 366 * 86_400
 export interface StepUpOptions {
   /** Undefined: no ticket system is configured, so nothing that needs a ticket passes. */
   readonly tickets: Tickets | undefined
+  /** Undefined: nobody is configured who could approve, so nothing that needs an approval passes. */
+  readonly approvals: CallApprovals | undefined
+  /** The rules that apply to a call, with the reasons of their authors. */
+  readonly rulesOf: (call: AuthorizedCall) => ApprovalRequest['rules']
+  readonly shown: ShownArguments
   /** Whom a ticket must be assigned to; undefined: anybody or nobody. */
   readonly assignees: readonly string[] | undefined
   /** Keyed hash of a text, by tenant: who reads a ticket cannot try arguments. */
@@ -40,11 +47,21 @@ export interface StepUpOptions {
  */
 export function createStepUpStage(options: StepUpOptions): Stage<AuthorizedCall, AuthorizedCall> {
   const { tickets, assignees, now } = options
+  const approved = createApprovalCheck({ ...options, codeOf: (call) => codeOf(call) })
 
   /** What a ticket holds that stands for a call: this caller, this definition of the tool, these arguments. */
   function codeOf({ principal, target, digest, args }: AuthorizedCall): string {
-    const { tenant, actor } = principal
-    const text = canonicalize([tenant, actor.id, target.server, target.kind, target.name, digest ?? '', args])
+    const { tenant, actor, subject } = principal
+    const text = canonicalize([
+      tenant,
+      actor.id,
+      subject,
+      target.server,
+      target.kind,
+      target.name,
+      digest ?? '',
+      args,
+    ])
     return `callgate:${options.hash(tenant, text).slice(0, 32)}`
   }
 
@@ -97,16 +114,17 @@ export function createStepUpStage(options: StepUpOptions): Stage<AuthorizedCall,
     name: 'step-up',
     // A person may be asked; the host link and the ticket system have limits of their own.
     budgetMs: Number.POSITIVE_INFINITY,
-    run(call, signal) {
-      const { stepUp } = call
-      if (stepUp === undefined) return call
-      if (tickets === undefined)
-        throw new Refusal('CG_STEPUP_REFUSED', {
-          publicText: 'this call needs an approved ticket, and no ticket system is configured; tell the user',
-          internal: 'no `tickets` in the configuration',
-        })
-      return withTicket(call, stepUp.ticket, signal)
-    },
+    run: (call, signal) => (call.stepUp === undefined ? call : held(call, call.stepUp, signal)),
+  }
+
+  async function held(
+    call: AuthorizedCall,
+    { ticket, named }: StepUp,
+    signal: AbortSignal,
+  ): Promise<AuthorizedCall> {
+    const ticketed = ticket || named !== undefined ? await withTicket(call, named, signal) : call
+    const { approvers = [] } = ticketed.stepUp ?? {}
+    return approvers.length === 0 ? ticketed : approved(ticketed, approvers, signal)
   }
 
   async function withTicket(
@@ -114,6 +132,11 @@ export function createStepUpStage(options: StepUpOptions): Stage<AuthorizedCall,
     given: string | undefined,
     signal: AbortSignal,
   ): Promise<AuthorizedCall> {
+    if (tickets === undefined)
+      throw new Refusal('CG_STEPUP_REFUSED', {
+        publicText: 'this call needs an approved ticket, and no ticket system is configured; tell the user',
+        internal: 'no `tickets` in the configuration',
+      })
     if (given !== undefined) return { ...call, confirmed: await confirmed(call, given, signal) }
     const code = codeOf(call)
     const named = await namedBy(call, code, signal)
@@ -144,30 +167,57 @@ function question({ target }: AuthorizedCall, code: string): InputRequests[strin
   }
 }
 
-/** Takes a ticket for one call, durably. @returns false: it was taken before. @throws Error when nobody can say */
-export type ClaimTicket = (ticket: ConfirmedTicket) => Promise<boolean>
+/** Takes a ticket or an approval for one call, durably. @returns false: it was taken before. @throws Error when nobody can say */
+export type Claim = (
+  kind: 'ticket' | 'approval',
+  confirmed: ConfirmedTicket | ConfirmedApproval,
+) => Promise<boolean>
 
-/** Row 9b: the last thing before the record. A ticket that was confirmed is used up here, whatever becomes of the call. */
-export function createClaimStage(claim: ClaimTicket): Stage<OnceCall, OnceCall> {
+/**
+ * Row 9b: the last thing before the record. A ticket that was confirmed and an approval that was given are used up here, whatever
+ * becomes of the call.
+ */
+export function createClaimStage(
+  claim: Claim,
+  approvals: Pick<CallApprovals, 'used'> | undefined,
+): Stage<OnceCall, OnceCall> {
   return {
     name: 'claim',
     budgetMs: 2_000,
     run(call) {
-      const { confirmed, once } = call
-      // A repeat does not run: the ticket was used up by the call that did.
-      if (confirmed === undefined || typeof once === 'object') return call
-      return claim(confirmed).then(
-        (first) => {
-          if (first) return call
-          throw new Refusal('CG_STEPUP_REFUSED', {
-            publicText: 'the ticket does not stand for this call: it was used for another one',
-            internal: `ticket ${confirmed.id} was used before`,
-          })
-        },
-        (cause: unknown) => {
-          throw new Refusal('CG_STEPUP_UNAVAILABLE', { internal: 'the ticket could not be claimed', cause })
-        },
-      )
+      const { confirmed, approved, once } = call
+      // A repeat does not run: what it needed was used up by the call that did.
+      if ((confirmed === undefined && approved === undefined) || typeof once === 'object') return call
+      return taken(call)
     },
+  }
+
+  async function taken(call: OnceCall): Promise<OnceCall> {
+    const { confirmed, approved } = call
+    // An approval that is claimed twice was given to one call; the ticket is then still good for that one.
+    if (approved !== undefined) {
+      await take('approval', approved)
+      approvals?.used(approved.id)
+    }
+    if (confirmed !== undefined) await take('ticket', confirmed)
+    return call
+  }
+
+  async function take(
+    kind: 'ticket' | 'approval',
+    confirmed: ConfirmedTicket | ConfirmedApproval,
+  ): Promise<void> {
+    let first: boolean
+    try {
+      first = await claim(kind, confirmed)
+    } catch (cause) {
+      throw new Refusal('CG_STEPUP_UNAVAILABLE', { internal: `the ${kind} could not be claimed`, cause })
+    }
+    if (first) return
+    if (kind === 'approval') approvals?.used(confirmed.id)
+    throw new Refusal('CG_STEPUP_REFUSED', {
+      publicText: `the ${kind} does not stand for this call: it was used for another one`,
+      internal: `${kind} ${confirmed.id} was used before`,
+    })
   }
 }
