@@ -77,14 +77,14 @@ function article(threat: PageThreat, controls: Controls): string {
   )
   return `<article id="${text(id)}">
 <h3><span class="phase">${text(phase)}</span>${text(title)}</h3>
-<p>${text(story.trim())}</p>
+<p>${text(story)}</p>
 ${flags.map((flag) => `<p class="flag">${text(flag)}</p>`).join('')}<div class="columns">
 <div><h4>Where it breaks</h4><ol>${chainItems.join('')}</ol>${bounded === '' ? '' : `<small>Bounded by ${bounded}</small>`}</div>
 <div><h4>What shows it</h4><ul>${itemsOf(threat.detections).map(item).join('')}</ul></div>
 <div><h4>What to do</h4><ul>${itemsOf(threat.response).map(item).join('')}</ul></div>
 </div>
 <p><small>Proven by ${tests.map(text).join(', ')}. ${ids.join('; ')}. Owner: ${text(owner)}.</small></p>
-${accepted === undefined ? '' : `<p><small>Accepted by ${text(accepted.by)} until ${text(accepted.until)}: ${text(accepted.risk.trim())}</small></p>\n`}</article>`
+${accepted === undefined ? '' : `<p><small>Accepted by ${text(accepted.by)} until ${text(accepted.until)}: ${text(accepted.risk)}</small></p>\n`}</article>`
 }
 
 function stated(id: string, controls: Controls): string {

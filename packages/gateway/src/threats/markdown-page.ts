@@ -44,7 +44,7 @@ function section(threat: PageThreat): string {
   const lines = [
     `## ${id}`,
     '',
-    `**${title}.** ${cell(story.trim())}`,
+    `**${title}.** ${cell(story)}`,
     '',
     ...threat.flags.map((flag) => `> ${cell(flag)}\n`),
     `- Breaks: ${threat.chain.join(', then ')}.`,
@@ -60,7 +60,7 @@ function section(threat: PageThreat): string {
     `- Owner: ${cell(owner)}.`,
     ...(accepted === undefined
       ? []
-      : [`- Accepted by ${cell(accepted.by)} until ${accepted.until}: ${cell(accepted.risk.trim())}`]),
+      : [`- Accepted by ${cell(accepted.by)} until ${accepted.until}: ${cell(accepted.risk)}`]),
     '',
   ]
   return lines.join('\n')

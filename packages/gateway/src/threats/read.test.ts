@@ -52,6 +52,14 @@ test('a threat is read as it is written, and what may be left out is', () => {
   assert.deepEqual(told('code: CG_CATALOG_DRIFTED', 'planned: play5.sigma'), [])
   assert.deepEqual(told('command: callgate servers list', 'key: egress.deny'), [])
   assert.deepEqual(told('phase: delivery', 'phase: delivery\nrisk: ssrf'), [])
+  const folded = GOOD.replace(
+    'Somebody does it. It costs something.',
+    '|\n  Somebody does it.\n    It costs\tsomething.\n',
+  )
+  assert.equal(
+    readThreat(Buffer.from(folded), 'planted.yaml').threats?.[0]?.story,
+    'Somebody does it. It costs something.',
+  )
 })
 
 const CASES: readonly (readonly [fault: string, from: string, to: string, message: string])[] = [

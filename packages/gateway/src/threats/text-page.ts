@@ -12,6 +12,7 @@ export function textPage(page: ThreatPage): string[] {
     if (threat.phase !== phase) lines.push(threat.phase.toUpperCase())
     phase = threat.phase
     lines.push(`  ${threat.title} (${threat.id})`)
+    lines.push(`    ${threat.story}`)
     for (const flag of threat.flags) lines.push(`    ! ${flag}`)
     threat.chain.forEach((id, i) => lines.push(`    breaks ${ORDER[i]}: ${withState(id, controls)}`))
     if (threat.controls.length > 0)
@@ -25,7 +26,7 @@ export function textPage(page: ThreatPage): string[] {
     lines.push(`    owner: ${threat.owner}`)
     if (threat.accepted !== undefined)
       lines.push(
-        `    accepted by ${threat.accepted.by} until ${threat.accepted.until}: ${threat.accepted.risk.trim()}`,
+        `    accepted by ${threat.accepted.by} until ${threat.accepted.until}: ${threat.accepted.risk}`,
       )
     lines.push('')
   }

@@ -30,7 +30,10 @@ const RISK_IDS = Object.keys(TOP_RISKS) as (keyof typeof TOP_RISKS)[]
 
 /** A word that a form of text is told by; the title is what messages say. */
 const form = (title: string, pattern: RegExp) => z.string().regex(pattern, { error: title }).meta({ title })
-const line = form('a text of 1 to 600 characters', /^\S[\s\S]{0,599}$/)
+/** Lines of a file are no lines of the page: whatever white space stands there, one space is read. */
+const line = form('a text of 1 to 600 characters', /^\s*\S[\s\S]{0,599}$/).transform((text) =>
+  text.trim().replaceAll(/\s+/g, ' '),
+)
 const name = form('words of small letters and digits joined by `-`', /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/)
 const control = form(
   'the id of a control, such as `catalog.pins`',
