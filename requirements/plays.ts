@@ -13,7 +13,7 @@ const SUPPLY = 'waits for supply/: signatures, provenance, sandbox'
 const RELEASE = 'waits for the release job'
 const REDTEAM = 'waits for packages/redteam'
 const GUARD = 'waits for packages/guard and ownership rules'
-const THREATS = 'waits for rules/threats and `callgate threats`'
+const PROOF = 'waits for canary calls, which tell when each control was last proven'
 
 /** Plays 1 to 10 of the playbook. `play2.x.y` is a part of `play2.x` that is built or proven on its own. */
 export const plays = {
@@ -21,25 +21,32 @@ export const plays = {
     source: 'playbook Play 1: "A single page with threats, controls, detections, and response steps"',
     behaviour:
       'one page made from rules/threats/*.yaml and the running config; a threat without a control, a detection, a response or a test fails the build',
-    deferred: THREATS,
   },
   'play1.live': {
     source: 'playbook Play 1: "A single page with threats, controls, detections, and response steps"',
     behaviour:
       'each control on the page shows whether it is on, when it was last proven and how often it fired',
-    deferred: THREATS,
+    deferred: PROOF,
+  },
+  'play1.live.state': {
+    source: 'playbook Play 1: "A single page with threats, controls, detections, and response steps"',
+    behaviour:
+      'each control on the page shows whether the configuration and its policy have it on, on in part, observing or off; the page differs when a control is switched off',
+  },
+  'play1.live.fired': {
+    source: 'playbook Play 1: "A single page with threats, controls, detections, and response steps"',
+    behaviour:
+      'the log of record tells how often each control refused, changed or would have acted, and when last; a control that cannot be told apart says so',
   },
   'play1.kill-chain': {
     source: 'playbook Play 1: "Threat model and kill-chain"',
     behaviour:
       'each threat carries its kill-chain phase, the page shows where each chain breaks first, second, third; a chain with one break only is flagged',
-    deferred: THREATS,
   },
   'play1.top-risks': {
     source: 'playbook Play 1: "Top risks"',
     behaviour:
       'every top risk of the playbook is a row with its ids in OWASP API 2023, OWASP MCP Top 10, OWASP Agentic 2026, MITRE ATLAS, the NSA guidance on MCP and SAFE-T',
-    deferred: THREATS,
   },
 
   'play2.tls': {

@@ -44,8 +44,11 @@ const SIDE = ['ports', 'json-schema', 'net', 'text', 'errors', 'call']
 const FRONT_ROOMS = new Set(['control', 'cli'])
 const NOT_FROM_FRONT = new Set(['adapters', 'adapters/upstream', 'wire', 'main', 'docs'])
 
+/** threats reads what a configuration switches on (design/0008-threats.md) and takes no part in a call. */
+const THREATS = [...SIDE, 'config']
+
 /** docs.ts writes the generated pages; nothing of a running gate imports it. */
-const DOCS = ['cli', 'errors', 'config']
+const DOCS = ['cli', 'errors', 'config', 'threats']
 
 /** These rooms compute and do nothing else: no files, no sockets, no processes, no clients. */
 const PURE = new Set(['call', 'errors', 'mcp', 'json-schema', 'net', 'text', 'ports'])
@@ -86,6 +89,7 @@ export function roomOf(file: string): string | undefined {
 function allowed(room: string): readonly string[] | 'any' | ((target: string) => boolean) {
   if (room === 'main') return 'any'
   if (room === 'docs') return DOCS
+  if (room === 'threats') return THREATS
   if (room === 'mcp') return MCP
   if (FRONT_ROOMS.has(room)) return (target) => !NOT_FROM_FRONT.has(target)
   const mcp = KNOWS_MCP.has(step(room)) ? ['mcp'] : []

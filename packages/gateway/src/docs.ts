@@ -5,8 +5,12 @@ import { coveragePage, findCitations } from '../../../requirements/coverage.ts'
 import { requirements } from '../../../requirements/index.ts'
 import { hostsPage } from './cli/install-page.ts'
 import { configPage } from './config/page.ts'
+import { formatProblem } from './config/problem.ts'
 import { configSchema } from './config/schema.ts'
 import { errorsPage } from './errors/page.ts'
+import { markdownPage } from './threats/markdown-page.ts'
+import { threatPage } from './threats/page.ts'
+import { readThreats } from './threats/read.ts'
 
 // Writes what is generated into the repository; `--check` tells instead what is stale, for CI. Run as `npm run docs`.
 
@@ -31,9 +35,17 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['docs/config.md', configPage()],
     ['docs/callgate.schema.json', `${JSON.stringify(configSchema(), null, 2)}\n`],
     ['docs/hosts.md', hostsPage()],
+    ['docs/threat-model.md', threatModel()],
     ['docs/coverage.md', coveragePage(requirements, findCitations(ROOT))],
     ['deps.txt', `${runtimeTree(lock.packages).join('\n')}\n`],
   ])
+}
+
+/** @throws Error with every problem of rules/threats */
+function threatModel(): string {
+  const read = readThreats(join(ROOT, 'rules', 'threats'))
+  if (read.problems !== undefined) throw new Error(read.problems.map(formatProblem).join('\n'))
+  return markdownPage(threatPage(read.threats, {}))
 }
 
 /** Paths of generated files that are missing or not what the sources say. */

@@ -447,6 +447,29 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
     .action(async (options) => (await import('./rollout.ts')).rolloutStatus(world, options))
 
   program
+    .command('threats')
+    .description(
+      'one page: what may happen, where it breaks, what shows it, what to do, and which controls are on',
+    )
+    .option('--format <format>', 'text, html or json', 'text')
+    .option(...CONFIG)
+    .option(
+      '--log [folder]',
+      'count how often each control fired, by a log folder; without one: this node of the state folder',
+    )
+    .option('--threats <folder>', 'YAML files of threats; default: those that Callgate brings')
+    .option(...JSON_FLAG)
+    .addHelpText(
+      'after',
+      `
+Example: callgate threats --config callgate.yaml --log
+         callgate threats --format html > threats.html
+
+Without a configuration the page tells of no control whether it is on.`,
+    )
+    .action(async (options) => (await import('./threats.ts')).threats(world, options))
+
+  program
     .command('egress')
     .description('where URLs in the arguments of tools may lead')
     .command('check')

@@ -18,7 +18,7 @@ export const MAX_BYTES = 1024 * 1024
 /** Most aliases in the file, and most values that they may stand for together. */
 const MAX_ALIASES = 100
 
-const TOO_DEEP = 'is nested too deeply; callgate.yaml needs no more than 6 levels'
+const tooDeep = (kind: string): string => `is nested too deeply; ${kind} needs no more than 6 levels`
 
 /** What the YAML library says in words of its programmers. */
 const OWN_WORDS: Readonly<Record<string, string>> = {
@@ -37,10 +37,12 @@ export interface Source {
 /**
  * Reads strict YAML 1.2: one document, no duplicate keys, no merge keys, no tags of its own, bounded aliases.
  * @param file name that messages use
+ * @param kind what the file is, as messages say it
  */
 export function readSource(
   bytes: Uint8Array,
   file: string,
+  kind = 'callgate.yaml',
 ): Source | { readonly problems: readonly Problem[] } {
   const whole = (message: string): { problems: Problem[] } => ({
     problems: [{ file, line: undefined, column: undefined, message }],
@@ -54,15 +56,15 @@ export function readSource(
     return whole('is not valid UTF-8; save it as UTF-8')
   }
   try {
-    return parse(text, file)
+    return parse(text, file, kind)
   } catch (error) {
     // The composer of the YAML library is recursive; what overflows it is no configuration.
-    if (error instanceof RangeError) return whole(TOO_DEEP)
+    if (error instanceof RangeError) return whole(tooDeep(kind))
     throw error
   }
 }
 
-function parse(text: string, file: string): Source | { readonly problems: readonly Problem[] } {
+function parse(text: string, file: string, kind: string): Source | { readonly problems: readonly Problem[] } {
   const lines = new LineCounter()
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -78,7 +80,7 @@ function parse(text: string, file: string): Source | { readonly problems: readon
     problem(pos[0], OWN_WORDS[code] ?? sentence(message)),
   )
   const overflow = faults.find(({ message }) => message.includes('call stack'))
-  if (overflow !== undefined) return { problems: [{ ...overflow, message: TOO_DEEP }] }
+  if (overflow !== undefined) return { problems: [{ ...overflow, message: tooDeep(kind) }] }
   if (faults.length > 0) return { problems: faults }
   const refused = refusedConstructs(document, problem)
   if (refused.length > 0) return { problems: refused }
