@@ -299,6 +299,16 @@ export const plays = {
     source: 'playbook Play 3: "Prevent before detect"',
     behaviour: 'a rule in `mode: observe` changes no decision and is recorded as what would have matched',
   },
+  'play3.decisions.redact': {
+    source: 'playbook Play 3: "Inline allow, deny, redact"',
+    behaviour:
+      'a rule takes kinds of data out of the arguments or results of the calls that it is about, whatever `dlp` does or lets pass',
+  },
+  'play3.decisions.defer': {
+    source: 'ARCHITECTURE.md section 3: "deny > defer > step_up"',
+    behaviour:
+      'a rule puts a call off that is allowed: it is refused for now, and told when it may be made again',
+  },
   'play3.decisions.hot-reload': {
     source: 'playbook Play 3: "Prevent before detect"',
     behaviour:

@@ -1,5 +1,5 @@
 import type { AuthorizationDetail } from './authorization.ts'
-import type { Requirements } from './decision.ts'
+import type { Redaction, Requirements } from './decision.ts'
 import type { HostLink } from './input.ts'
 import type { JsonObject } from './json.ts'
 import type { Judgement, Refusal, Target } from './refusal.ts'
@@ -226,6 +226,8 @@ export interface ConfirmedApproval {
 
 /** Row 6. */
 export interface AuthorizedCall extends ParsedCall, Judgement {
+  /** What rules take out of the call beside the operator's `dlp`; undefined: nothing. */
+  readonly redactions?: readonly Redaction[] | undefined
   /** What must be confirmed before the call goes on; undefined: policy allows it as it is. */
   readonly stepUp?: StepUp | undefined
   /** Row 6b: the ticket that was confirmed for this very call, and must be claimed before it is sent. */

@@ -1,5 +1,14 @@
-/** What a rule says. Order: deny, then what is required, then allow; only `allow` grants (ARCHITECTURE.md section 3). */
-export type Effect = 'allow' | 'deny' | 'require_ticket' | 'require_approval'
+/**
+ * What a rule says. Order: deny, defer, what is required, what is changed, allow; only `allow` grants (ARCHITECTURE.md section 3).
+ */
+export type Effect = 'allow' | 'deny' | 'defer' | 'require_ticket' | 'require_approval' | 'redact'
+
+/** Kinds of data that a rule takes out of a call, beside what the operator's `dlp` does. */
+export interface Redaction {
+  /** As text/data-class.ts names them. */
+  readonly classes: readonly string[]
+  readonly in: readonly ('arguments' | 'results')[]
+}
 
 /** What the rules that apply to a call require of it together, beside being allowed. */
 export interface Requirements {
@@ -16,8 +25,8 @@ export interface RuleError {
 
 /** The answer of policy, as it stands in the record. */
 export interface Decision {
-  /** `step_up`: a rule allows it, and others require what nobody has confirmed yet. */
-  readonly effect: 'allow' | 'deny' | 'step_up'
+  /** `step_up`: a rule allows it, and others require what nobody has confirmed yet. `defer`: allowed, but not now. */
+  readonly effect: 'allow' | 'deny' | 'defer' | 'step_up'
   /** Why: a matched rule, or the default. */
   readonly reason: 'rule' | 'rule_error' | 'no_rule_allows'
   /** Ids of the rules that matched and were enforced, in file order. */

@@ -532,6 +532,13 @@ export const registry = {
     fix: 'add an allow rule when the call is wanted: `callgate policy new --from ID` drafts it from the evidence id, `callgate explain ID` shows the facts',
     sees: both,
   },
+  CG_POLICY_DEFERRED: {
+    status: 503,
+    rpc: -31403,
+    publicText: 'this call is allowed, but not now; try it again after the time that this answer names',
+    fix: 'a rule with `decision: defer` applies; `callgate explain ID` names it, and `retry_after` of it says how long to wait',
+    sees: both,
+  },
   CG_POLICY_WINDOW: {
     status: 503,
     rpc: -31402,

@@ -3,6 +3,7 @@ import type { Json } from '../../call/json.ts'
 import { Refusal, type Judgement, type Target } from '../../call/refusal.ts'
 import { DetectorDown } from '../../ports/detector.ts'
 import type { Placeholders } from '../../ports/placeholders.ts'
+import { dataClassOf } from '../../text/data-class.ts'
 import { type ScreenAction, type Screened, screenValue } from '../../text/screen.ts'
 import { type Detection, type DlpDetector, type Scan, detectIn } from './detection.ts'
 import { type DlpException, excepting } from './exceptions.ts'
@@ -37,12 +38,14 @@ export interface ScreenerOptions {
 export type Whose = Pick<IdentifiedCall, 'principal' | 'session'>
 
 /** Who does what, as far as rules and exceptions look at it. */
-export type Asked = Pick<AuthorizedCall, 'target' | 'principal'>
+export type Asked = Pick<AuthorizedCall, 'target' | 'principal' | 'redactions'>
 
 /** The rules for one direction of one call. */
 export interface Actions {
   readonly actionOf: ActionOf
   readonly mode: DlpRules['mode']
+  /** What rules of policy take out, on trial too; undefined: nothing. */
+  readonly redacts: ((found: string) => boolean) | undefined
 }
 
 /** Applies the operator's rules to values: what rows 7 and 12 and everything beside calls have in common. */
@@ -60,24 +63,30 @@ export function createScreener(options: ScreenerOptions) {
     screen(
       value: Json,
       { principal, session }: Whose,
-      { actionOf, mode }: Actions,
+      { actionOf, mode, redacts }: Actions,
       { scan }: Detection,
       typed = false,
     ): Screened {
       const isTrial = mode === 'observe'
-      const screened = screenValue(value, {
+      const screening = {
         scan,
         actionOf,
         typed,
-        hash: (text) => options.hash(principal.tenant, text),
-        keep: (found, text) => (isTrial ? '' : options.placeholders.keep(session, found, text)),
-      })
-      return isTrial ? { ...screened, value, changed: false, denied: [] } : screened
+        hash: (text: string) => options.hash(principal.tenant, text),
+        keep: (found: string, text: string) =>
+          isTrial ? '' : options.placeholders.keep(session, found, text),
+      }
+      const screened = screenValue(value, screening)
+      if (!isTrial) return screened
+      if (redacts === undefined) return { ...screened, value, changed: false, denied: [] }
+      const only: ActionOf = (found) => (redacts(found) ? 'placeholder' : 'count')
+      const { value: passed, changed } = screenValue(value, { ...screening, actionOf: only })
+      return { ...screened, value: passed, changed, denied: [] }
     },
 
     /** What becomes of what is found. @param excepted counts what exceptions let pass */
     actionsOf(
-      { target, principal }: Asked,
+      { target, principal, redactions }: Asked,
       direction: Direction,
       excepted: Record<string, number> = {},
     ): Actions {
@@ -94,15 +103,30 @@ export function createScreener(options: ScreenerOptions) {
       const actionOf = excepting(rules[direction], exceptions, (found) => {
         excepted[found] = (excepted[found] ?? 0) + 1
       })
-      return { actionOf, mode: rules.mode }
+      const classes = (redactions ?? []).flatMap((redaction) =>
+        redaction.in.includes(direction) ? redaction.classes : [],
+      )
+      if (classes.length === 0) return { actionOf, mode: rules.mode, redacts: undefined }
+      // Neither an exception nor a trial of the operator's `dlp` lets pass what a rule takes out.
+      const redacts = (found: string): boolean => classes.includes(dataClassOf(found) ?? '')
+      return {
+        actionOf: (found, path) => {
+          const action = actionOf(found, path)
+          return action === 'count' && redacts(found) ? 'placeholder' : action
+        },
+        mode: rules.mode,
+        redacts,
+      }
     },
 
     /** Whether something that may not pass stands over the seam of two texts that follow one another. */
-    crosses(before: string, text: string, { actionOf, mode }: Actions): boolean {
-      if (mode === 'observe') return false
+    crosses(before: string, text: string, { actionOf, mode, redacts }: Actions): boolean {
+      if (mode === 'observe' && redacts === undefined) return false
+      const stays = (found: string): boolean =>
+        mode === 'observe' ? redacts?.(found) !== true : actionOf(found, []) === 'count'
       const seam = before.length
       return scan(before + text, false).some(
-        ({ class: found, start, end }) => start < seam && end > seam && actionOf(found, []) !== 'count',
+        ({ class: found, start, end }) => start < seam && end > seam && !stays(found),
       )
     },
 

@@ -35,17 +35,29 @@ test('what is wrong is said with file, line, column, expectation and the nearest
   const table: [string, string][] = [
     [
       OK.replace('rule: r', 'rul: r'),
-      '1:5 a rule has no key `rul` (expected `rule`, `when`, `decision`, `approvers`, `mode`, `owner`, `why`, `until`); did you mean `rule`',
+      '1:5 a rule has no key `rul` (expected `rule`, `when`, `decision`, `approvers`, `classes`, `in`, `retry_after`, `mode`, `owner`, `why`, `until`); did you mean `rule`',
     ],
     [OK.replace('tool', 'tol'), '1:22 `when` has no key `tol`'],
     [
       OK.replace('deny', 'dney'),
-      '1:47 `decision` is `dney` (expected `allow`, `deny`, `require_ticket`, `require_approval`); did you mean `deny`',
+      '1:47 `decision` is `dney` (expected `allow`, `deny`, `defer`, `require_ticket`, `require_approval`, `redact`); did you mean `deny`',
+    ],
+    [OK.replace('deny', 'redact'), '1:3 `classes` is missing (expected a list of `email`, `phone`'],
+    [
+      OK.replace('deny', 'redact, classes: [emial]'),
+      '1:65 `classes` is `emial` (expected `email`, `phone`, `credit_card`, `iban`',
     ],
     [
-      OK.replace('deny', 'redact'),
-      '1:47 decision `redact` is not built in this version (expected `allow`, `deny`, `require_ticket`, `require_approval`)',
+      OK.replace('deny', 'redact, classes: [email], in: []'),
+      '1:77 `in` is not usable (expected a list of `arguments`',
     ],
+    [OK.replace('deny', 'deny, in: [results]'), '1:57 `in` goes with `decision: redact` only'],
+    [
+      OK.replace('deny', 'defer, retry_after: 0'),
+      '1:67 `retry_after` is not usable (expected a whole number of seconds',
+    ],
+    [OK.replace('deny', 'defer, retry_after: 86401'), '1:67 `retry_after` is not usable'],
+    [OK.replace('deny', 'allow, retry_after: 5'), '1:67 `retry_after` goes with `decision: defer` only'],
     [OK.replace('deny', 'route'), '1:47 decision `route` is not built in this version'],
     [
       OK.replace('deny', 'require_approval'),

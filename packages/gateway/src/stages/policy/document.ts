@@ -1,6 +1,7 @@
 import { isMap, isScalar, isSeq, type Node, type ParsedNode, type YAMLMap } from 'yaml'
-import type { Effect } from '../../call/decision.ts'
+import type { Effect, Redaction } from '../../call/decision.ts'
 import { APPROVER_ROLE } from '../../ports/call-approvals.ts'
+import { DATA_CLASSES } from '../../text/data-class.ts'
 import { compileGlob, isLiteral, MAX_GLOB_LENGTH, type Glob } from './glob.ts'
 import { didYouMean, nearestName, quoted, type Place, type Problem } from './problem.ts'
 import { offsetInFile } from './scalar-place.ts'
@@ -45,6 +46,10 @@ export interface RuleSource extends Place {
   readonly decision: Effect
   /** Roles of whom one must approve the call; empty where the decision is another than `require_approval`. */
   readonly approvers: readonly string[]
+  /** What a rule with `decision: redact` takes out. */
+  readonly redaction: Redaction | undefined
+  /** Seconds after which a call that is deferred may be made again; undefined: the decision is another than `defer`. */
+  readonly retryAfterS: number | undefined
   /** Default enforce. */
   readonly mode: RuleMode
   readonly owner: string | undefined
@@ -64,10 +69,33 @@ export interface PolicyDocument {
 /** Most roles of one rule. */
 const MAX_APPROVERS = 16
 
-const RULE_KEYS = ['rule', 'when', 'decision', 'approvers', 'mode', 'owner', 'why', 'until'] as const
+const RULE_KEYS = [
+  'rule',
+  'when',
+  'decision',
+  'approvers',
+  'classes',
+  'in',
+  'retry_after',
+  'mode',
+  'owner',
+  'why',
+  'until',
+] as const
 const WHEN_KEYS = [...SELECTORS, 'cond'] as const
-const DECISIONS = ['allow', 'deny', 'require_ticket', 'require_approval'] as const
-const LATER_DECISIONS = new Set(['redact', 'route', 'defer'])
+const DECISIONS = ['allow', 'deny', 'defer', 'require_ticket', 'require_approval', 'redact'] as const
+const LATER_DECISIONS = new Set(['route'])
+/** Keys that say more of one decision, and mean nothing beside another. */
+const KEYS_OF: Readonly<Record<string, Effect>> = {
+  approvers: 'require_approval',
+  classes: 'redact',
+  in: 'redact',
+  retry_after: 'defer',
+}
+const DIRECTIONS = ['arguments', 'results'] as const
+/** Seconds after which a deferred call may be made again, unless its rule says otherwise; and the longest that a rule may say. */
+const RETRY_AFTER_S = 60
+const MAX_RETRY_AFTER_S = 86_400
 /** Closed vocabularies: a word outside them is a typing error, not a name that may come. */
 const CLOSED: Readonly<Partial<Record<Selector, readonly string[]>>> = {
   class: ['read', 'write', 'destructive', 'egress', 'memory', 'poll'],
@@ -154,13 +182,37 @@ class Reader {
     }
     const when = this.#when(map, members.get('when'))
     const decision = this.#decision(map, members.get('decision'))
-    const approvers = this.#approvers(map, members.get('approvers'), decision)
+    for (const [key, goesWith] of Object.entries(KEYS_OF))
+      if (members.has(key) && decision !== undefined && decision !== goesWith)
+        this.#source.add(offsetOf(members.get(key)), `\`${key}\` goes with \`decision: ${goesWith}\` only`)
+    const approvers = decision === 'require_approval' ? this.#approvers(map, members.get('approvers')) : []
+    const redaction =
+      decision === 'redact'
+        ? {
+            classes: this.#words(map, members.get('classes'), 'classes', DATA_CLASSES),
+            in: members.has('in') ? this.#words(map, members.get('in'), 'in', DIRECTIONS) : DIRECTIONS,
+          }
+        : undefined
+    const retryAfterS = decision === 'defer' ? this.#retryAfter(members.get('retry_after')) : undefined
     const mode = this.#word(members.get('mode'), 'mode', ['enforce', 'observe'] as const) ?? 'enforce'
     const owner = this.#note(members.get('owner'), 'owner')
     const why = this.#note(members.get('why'), 'why')
     const until = this.#until(members.get('until'))
     if (this.#source.problems.length > before || id === undefined || decision === undefined) return undefined
-    return { id, file: this.#source.file, ...place, ...when, decision, approvers, mode, owner, why, until }
+    return {
+      id,
+      file: this.#source.file,
+      ...place,
+      ...when,
+      decision,
+      approvers,
+      redaction,
+      retryAfterS,
+      mode,
+      owner,
+      why,
+      until,
+    }
   }
 
   #when(map: Mapping, node: Node | null | undefined): Pick<RuleSource, 'when' | 'cond'> {
@@ -259,18 +311,39 @@ class Reader {
     return this.#word(node, 'decision', DECISIONS)
   }
 
-  #approvers(map: Mapping, node: Node | null | undefined, decision: Effect | undefined): string[] {
-    if (decision !== 'require_approval') {
-      if (node !== undefined)
-        this.#source.add(offsetOf(node), '`approvers` goes with `decision: require_approval` only')
-      return []
-    }
+  #approvers(map: Mapping, node: Node | null | undefined): string[] {
     const items = isSeq(node) ? node.items : []
     const roles = items.map((item) => this.#string(item as Node | null))
     const known = roles.filter((role) => role !== undefined && APPROVER_ROLE.test(role))
     if (items.length === 0 || items.length > MAX_APPROVERS || known.length < items.length)
       this.#missing(map, node, 'approvers', `a list of 1 to ${MAX_APPROVERS} roles such as \`[dba]\``)
     return known.filter((role) => role !== undefined)
+  }
+
+  /** A list of words of a closed vocabulary. */
+  #words<W extends string>(
+    map: Mapping,
+    node: Node | null | undefined,
+    key: string,
+    words: readonly W[],
+  ): W[] {
+    if (!isSeq(node) || node.items.length === 0) {
+      this.#missing(map, node, key, `a list of ${oneOf(words)}`)
+      return []
+    }
+    return node.items.flatMap((item) => this.#word(item as Node | null, key, words) ?? [])
+  }
+
+  #retryAfter(node: Node | null | undefined): number {
+    if (node === undefined) return RETRY_AFTER_S
+    const value = isScalar(node) ? node.value : undefined
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_RETRY_AFTER_S)
+      return value
+    this.#source.add(
+      offsetOf(node),
+      `\`retry_after\` is not usable (expected a whole number of seconds from 1 to ${MAX_RETRY_AFTER_S})`,
+    )
+    return RETRY_AFTER_S
   }
 
   #until(node: Node | null | undefined): number | undefined {

@@ -26,7 +26,7 @@ export interface GoldenOptions {
   readonly now: number
 }
 
-const WORDS = { allow: 'allowed', deny: 'denied', step_up: 'held up', require_ticket: 'held up' } as const
+const WORDS = { allow: 'allowed', deny: 'denied', defer: 'deferred', step_up: 'held up' } as const
 
 /**
  * What a drafted rule must come to: the call itself, and its near misses, which come to what they came to before. A near

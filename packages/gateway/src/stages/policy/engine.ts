@@ -1,4 +1,4 @@
-import type { Decision, Requirements, RuleError } from '../../call/decision.ts'
+import type { Decision, Effect, Redaction, Requirements, RuleError } from '../../call/decision.ts'
 import type { Json, JsonObject } from '../../call/json.ts'
 import type { FoundUrls } from '../../net/find-urls.ts'
 import { findUrls } from '../../net/find-urls.ts'
@@ -7,7 +7,7 @@ import { factsOf, withUrl, type PolicyCall } from './facts.ts'
 import { recordedFacts, type Conceal } from './recorded-facts.ts'
 import { concernsCaller, isExpired } from './rule.ts'
 import type { Entry } from './rule-index.ts'
-import type { RuleMode } from './document.ts'
+import type { RuleMode, RuleSource } from './document.ts'
 import { amountOf, type WindowedFact } from './windowed-fact.ts'
 
 /** The answer of policy for one call. */
@@ -15,6 +15,10 @@ export interface PolicyAnswer {
   readonly decision: Decision
   /** What the rules require that apply; nothing unless the effect is `step_up`. */
   readonly requires: Requirements
+  /** What the rules that apply take out of the call. */
+  readonly redactions: readonly Redaction[]
+  /** Seconds after which a deferred call may be made again: the longest of its rules; undefined: it is not deferred. */
+  readonly retryAfterS: number | undefined
   /** Every fact that the evaluated rules read, ready for the record. */
   readonly facts: JsonObject
   /** Rules of which more than the index was asked. */
@@ -42,9 +46,7 @@ type Outcome = 'match' | 'no_match' | RuleError
 export function decide(entries: readonly Entry[], call: PolicyCall, world: PolicyWorld): PolicyAnswer {
   const judge = new Judge(call, world.total)
   const asked: Entry[] = []
-  const denied: string[] = []
-  const allowed: string[] = []
-  const required: Entry[] = []
+  const applied: RuleSource[] = []
   const observed: string[] = []
   let restricts = false
   const errors: RuleError[] = []
@@ -63,27 +65,42 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
     if (decision === 'require_ticket' && call.ctx.ticket !== null) continue
     if (mode === 'observe') {
       observed.push(id)
-      restricts ||= decision !== 'allow'
-    } else if (decision === 'allow') allowed.push(id)
-    else if (decision === 'deny') {
-      denied.push(id)
-      clean ||= !failed
-    } else required.push(entry)
+      restricts ||= decision !== 'allow' && decision !== 'redact'
+    } else {
+      applied.push(rule.source)
+      if (decision === 'deny') clean ||= !failed
+    }
   }
-  const granted = denied.length === 0 && allowed.length > 0
-  const effect = !granted ? 'deny' : required.length > 0 ? 'step_up' : 'allow'
-  const requiring = effect === 'step_up' ? required.map(({ rule }) => rule.source) : []
-  const rules = denied.length > 0 ? denied : effect === 'step_up' ? requiring.map(({ id }) => id) : allowed
-  const reason = rules.length === 0 ? 'no_rule_allows' : denied.length > 0 && !clean ? 'rule_error' : 'rule'
-  const facts = recordedFacts(asked, judge.facts, judge.found, world.conceal, judge.total)
-  const decided: Decision = { effect, reason, rules, observed, errors }
-  const requires = {
-    ticket: requiring.some(({ decision }) => decision === 'require_ticket'),
-    approvers: requiring.flatMap(({ decision, approvers }) =>
-      decision === 'require_approval' ? [approvers] : [],
-    ),
+  const of = (...effects: readonly Effect[]) => applied.filter(({ decision }) => effects.includes(decision))
+  const deferring = of('defer')
+  const required = of('require_ticket', 'require_approval')
+  const effect =
+    of('deny').length > 0 || of('allow').length === 0
+      ? 'deny'
+      : deferring.length > 0
+        ? 'defer'
+        : required.length > 0
+          ? 'step_up'
+          : 'allow'
+  const deciding = { deny: of('deny'), defer: deferring, step_up: required, allow: of('allow', 'redact') }[
+    effect
+  ]
+  const rules = deciding.map(({ id }) => id)
+  const reason = rules.length === 0 ? 'no_rule_allows' : effect === 'deny' && !clean ? 'rule_error' : 'rule'
+  const passes = effect === 'allow' || effect === 'step_up'
+  return {
+    decision: { effect, reason, rules, observed, errors },
+    requires: {
+      ticket: effect === 'step_up' && of('require_ticket').length > 0,
+      approvers: effect === 'step_up' ? of('require_approval').map(({ approvers }) => approvers) : [],
+    },
+    redactions: passes ? of('redact').flatMap(({ redaction }) => redaction ?? []) : [],
+    retryAfterS:
+      effect === 'defer' ? Math.max(...deferring.map(({ retryAfterS = 0 }) => retryAfterS)) : undefined,
+    facts: recordedFacts(asked, judge.facts, judge.found, world.conceal, judge.total),
+    evaluated: asked.length,
+    wouldRestrict: restricts,
   }
-  return { decision: decided, requires, facts, evaluated: asked.length, wouldRestrict: restricts }
 }
 
 /** Evaluates conditions on one call; all of them share one budget of steps, so a call costs what it may cost. */

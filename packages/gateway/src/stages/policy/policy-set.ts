@@ -1,3 +1,4 @@
+import type { Redaction } from '../../call/decision.ts'
 import { hash } from 'node:crypto'
 import type { Target } from '../../call/call.ts'
 import { EvaluationFault, Frame } from './cel-runtime.ts'
@@ -29,6 +30,8 @@ export interface PolicySet {
    * classes and labels counts as maybe. False is final, as in mayAllow.
    */
   mayAllowServer(caller: PolicyCaller, server: string, kind: Target['kind'], now: number): boolean
+  /** What rules might take out of a call of this caller to this target, whatever their conditions. */
+  redactionsOf(caller: PolicyCaller, target: RuleTarget): readonly Redaction[]
   /** Takes the tools that are pinned now. A rule that does not fit its tool errs on every call of it. */
   recheck(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] }
 }
@@ -114,6 +117,13 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
           granted = true
       }
       return granted
+    },
+    redactionsOf(caller, target) {
+      return index.entries(target).flatMap(({ rule }) => {
+        const { mode, redaction } = rule.source
+        if (redaction === undefined || mode === 'observe') return []
+        return concernsCaller(rule, caller, 'maybe') === false ? [] : [redaction]
+      })
     },
     recheck: (tools) => index.pin(tools),
   }

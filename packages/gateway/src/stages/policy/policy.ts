@@ -122,7 +122,9 @@ export class PolicyHolder {
       facts: {},
       policy: set.digest,
     }
-    if (allowed) return { ...call, ...judgement }
+    // Nobody knows any more whether a condition held for the call that made the task: what it might take out is taken out.
+    const redactions = set.redactionsOf(principal, { ...target, class: task.class })
+    if (allowed) return { ...call, ...judgement, ...(redactions.length === 0 ? {} : { redactions }) }
     throw new Refusal('CG_POLICY_NO_ALLOW', { internal: 'no rule allows the tool of the task', judgement })
   }
 
@@ -157,16 +159,28 @@ export class PolicyHolder {
       if (withTicket.decision.effect === 'step_up' && sameRequirements(answer, withTicket)) ticket = undefined
       else answer = withTicket
     }
-    const { decision, facts, requires, wouldRestrict } = answer
+    const { decision, facts, requires, redactions, wouldRestrict } = answer
     const told = ticket === undefined ? facts : { ...facts, ...concealedTicket(facts, conceal) }
     const judgement = { ...recordedDecision(decision, told, conceal), policy: set.digest }
+    if (decision.effect === 'defer')
+      throw new Refusal('CG_POLICY_DEFERRED', {
+        internal: why(set, decision.rules, 'deferred'),
+        judgement,
+        retryAfterS: answer.retryAfterS ?? 1,
+      })
     if (decision.effect !== 'deny') {
       const { windowed } = set
       const stepUp =
         decision.effect === 'step_up' || ticket !== undefined
           ? { stepUp: { ...requires, named: ticket } }
           : {}
-      if (windowed.length === 0) return { ...call, ...judgement, ...stepUp }
+      const grown: AuthorizedCall = {
+        ...call,
+        ...judgement,
+        ...stepUp,
+        ...(redactions.length === 0 ? {} : { redactions }),
+      }
+      if (windowed.length === 0) return grown
       // In the same breath as it was judged: no other call can come in between.
       const counted = this.#limits.add(
         windowed.flatMap((read) => {
@@ -176,7 +190,7 @@ export class PolicyHolder {
           return amount === 0 ? [] : [{ ...windowOf(read), amount }]
         }),
       )
-      if (counted !== undefined) return { ...call, ...judgement, ...stepUp, counted }
+      if (counted !== undefined) return { ...grown, counted }
       throw new Refusal('CG_POLICY_WINDOW', { internal: 'no room for another window', judgement })
     }
     if (decision.rules.length === 0) {
