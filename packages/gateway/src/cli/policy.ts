@@ -15,6 +15,7 @@ import {
 import type { PolicyTool } from '../stages/policy/rule-index.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson } from './output.ts'
+import { policyArguments } from './policy-files.ts'
 import type { World } from './world.ts'
 
 /** Longest call file, in bytes. */
@@ -78,7 +79,10 @@ export async function policyCheck(
       ? requireConfig(world.env, configPath(world.env, options.config))
       : undefined
   const tools = config === undefined ? undefined : await pinnedTools(world, config)
-  const found = await checkPolicyFiles(files.length === 0 ? (config?.policy.files ?? []) : files, tools)
+  const found = await checkPolicyFiles(
+    files.length === 0 ? (config?.policy.files ?? []) : policyArguments(files),
+    tools,
+  )
   report(found, options.json)
   return found.problems.length === 0 ? 0 : 1
 }
@@ -95,7 +99,7 @@ export async function policyTest(
   golden: readonly string[],
   options: { policy?: readonly string[]; json?: boolean },
 ): Promise<number> {
-  const policy = await readPolicyFiles(options.policy ?? [])
+  const policy = await readPolicyFiles(policyArguments(options.policy ?? []))
   const read = await readPolicyFiles(golden)
   if ('problems' in policy) throw unreadable(policy.problems)
   if ('problems' in read) throw unreadable(read.problems)
@@ -136,7 +140,9 @@ export async function policyEval(
   const config =
     options.policy === undefined ? requireConfig(world.env, configPath(world.env, options.config)) : undefined
   const tools = (config === undefined ? undefined : await pinnedTools(world, config)) ?? []
-  const loaded = await loadPolicyFiles(options.policy ?? config?.policy.files ?? [])
+  const loaded = await loadPolicyFiles(
+    options.policy === undefined ? (config?.policy.files ?? []) : policyArguments(options.policy),
+  )
   if ('problems' in loaded) throw unreadable(loaded.problems)
   loaded.set.recheck(tools)
   const read = readCall(callFile(options.call), tools, loaded.set.windowed)
