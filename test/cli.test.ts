@@ -129,6 +129,25 @@ test('policy check names file, line, column and the nearest name; policy test ru
   assert.match(failed.stdout, /FAILED .*golden2\.yaml:\d+ too many: got .*deny-bulk-without-ticket/)
 })
 
+test('policy test tells what no case shows, and --require-coverage makes it fail', async () => {
+  const text = (cases: string[]): string =>
+    ['- rule: r\n  when: { tool: "a.*", cond: "args.n > 1" }\n  decision: allow\n', ...cases].join('---\n')
+  const one = (n: number, effect: string): string =>
+    `title: n ${n}\ncall: { server: a, tool: b, arguments: { n: ${n} } }\nexpect: { effect: ${effect} }\n`
+  const half = file('half-covered.yaml', text([one(2, 'allow')]))
+  const whole = file('covered.yaml', text([one(2, 'allow'), one(1, 'deny')]))
+  const told = await callgate(['policy', 'test', half])
+  assert.equal(told.code, 0)
+  assert.match(
+    told.stdout,
+    /not covered: .*half-covered\.yaml:2:\d+ rule `r`: `args\.n > 1` is never false\ncoverage: 1 of 1 rules, 1 of 2 branches\n1 passed, 0 failed\n$/,
+  )
+  assert.equal((await callgate(['policy', 'test', half, '--require-coverage'])).code, 1)
+  const passed = await callgate(['policy', 'test', whole, '--require-coverage'])
+  assert.equal(passed.code, 0)
+  assert.match(passed.stdout, /\ncoverage: 1 of 1 rules, 2 of 2 branches\n2 passed, 0 failed\n$/)
+})
+
 test('check names every problem of a configuration with its place, and passes a sound one', async () => {
   verifies('cli.check')
   file('policy.yaml', PLAYBOOK)

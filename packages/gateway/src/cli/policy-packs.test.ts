@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import { loadConfig } from '../config/load.ts'
 import { isPack, isPackFile, packFile, POLICY_PACKS, policyPaths } from '../config/policy-packs.ts'
 import { formatProblem as formatConfigProblem } from '../config/problem.ts'
+import { PolicyCoverage } from '../stages/policy/coverage.ts'
 import { runGolden } from '../stages/policy/golden.ts'
 import { checkPolicy, loadPolicyFiles, readPolicyFiles } from '../stages/policy/load.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
@@ -40,14 +41,20 @@ test('the packs that can be named are those in the folder, each beside its cases
 for (const name of POLICY_PACKS) {
   test(`pack ${name} comes to what its cases say, and every rule of it decides one and stays out of another`, () => {
     const golden = pack(`${name}.golden`)
-    const { cases, problems } = runGolden(golden, [pack(name)])
+    const coverage = new PolicyCoverage()
+    const { cases, problems } = runGolden(golden, [pack(name)], undefined, coverage)
     assert.deepEqual(problems.map(formatProblem), [])
     for (const { title, passed, got } of cases)
       assert.ok(passed, `${title}: ${got.effect} ${got.rules.join(' ')}`)
+    const { rules: shown, branches, missing } = coverage.report()
+    assert.deepEqual(missing.map(formatProblem), [])
+    assert.equal(shown.covered, shown.total)
+    assert.equal(branches.covered, branches.total)
     const read = checkPolicy([pack(name)], undefined)
     assert.deepEqual([read.problems, read.warnings], [[], []])
     const ids = [...pack(name).text.matchAll(/^- rule: (\S+)/gm)].map(([, id = '']) => id)
     assert.ok(ids.length >= 2)
+    assert.equal(ids.length, shown.total)
     for (const id of ids) {
       assert.ok(id.startsWith(`${name}/`), id)
       assert.ok(

@@ -4,6 +4,7 @@ import { classifier } from '../config/classify.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import { type Problem, formatProblem } from '../stages/policy/problem.ts'
 import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
+import { type CoverageReport, PolicyCoverage } from '../stages/policy/coverage.ts'
 import { runGolden } from '../stages/policy/golden.ts'
 import {
   type PolicyCheck,
@@ -94,16 +95,20 @@ function report({ problems, warnings }: PolicyCheck, json: boolean | undefined):
   if (problems.length === 0) print('no problems')
 }
 
-/** `callgate policy test GOLDEN...`: exit 0 when every case came to what it expects. */
+/** `callgate policy test GOLDEN...`: exit 0 when every case came to what it expects, and where asked the cases show every branch. */
 export async function policyTest(
   golden: readonly string[],
-  options: { policy?: readonly string[]; json?: boolean },
+  options: { policy?: readonly string[]; json?: boolean; requireCoverage?: boolean },
 ): Promise<number> {
   const policy = await readPolicyFiles(policyArguments(options.policy ?? []))
   const read = await readPolicyFiles(golden)
   if ('problems' in policy) throw unreadable(policy.problems)
   if ('problems' in read) throw unreadable(read.problems)
-  const results = read.files.map((file) => ({ file: file.file, ...runGolden(file, policy.files) }))
+  const coverage = new PolicyCoverage()
+  const results = read.files.map((file) => ({
+    file: file.file,
+    ...runGolden(file, policy.files, Date.now(), coverage),
+  }))
   let failed = 0
   let passed = 0
   for (const { file, cases, problems } of results) {
@@ -121,8 +126,20 @@ export async function policyTest(
         )
     }
   }
+  const shown = coverage.report()
+  reportCoverage(shown, options.json)
   if (options.json !== true) print(`${passed} passed, ${failed} failed`)
-  return failed === 0 && passed > 0 ? 0 : 1
+  const isShort = options.requireCoverage === true && shown.missing.length > 0
+  return failed === 0 && passed > 0 && !isShort ? 0 : 1
+}
+
+function reportCoverage(coverage: CoverageReport, json: boolean | undefined): void {
+  if (json === true) return printJson({ coverage })
+  const { rules, branches, missing } = coverage
+  for (const problem of missing) print(`not covered: ${formatProblem(problem)}`)
+  print(
+    `coverage: ${rules.covered} of ${rules.total} rules, ${branches.covered} of ${branches.total} branches`,
+  )
 }
 
 function unreadable(problems: readonly Problem[]): CommandFailed {
