@@ -211,6 +211,10 @@ test('what no rule can change is refused with the stage that ended the call and 
   const { id: third } = await write('e.txt', 'third')
   assert.match(await refused(third, '--rule', 'reading'), /rule id `reading` is taken by .*policy\.yaml:2/)
   assert.match(await refused(third, '--rule', 'a b'), /rule id `a b` \(expected /)
+  assert.match(
+    await refused(third, '--out', 'pack:egress'),
+    /is a rule pack of the product\nfix: name a policy file/,
+  )
   assert.match(await refused(third, '--decision', 'maybe'), /--decision is `maybe`/)
 })
 

@@ -22,6 +22,7 @@ import { asFailure } from './install-gate.ts'
 import { addItems } from './install-yaml.ts'
 import { CommandFailed } from './output.ts'
 import type { RecordedCall } from './policy-new-call.ts'
+import { schemaLine } from './policy-schema.ts'
 
 /** One file before and after. */
 export interface Change {
@@ -78,7 +79,7 @@ export async function planRule(draft: Draft): Promise<Plan> {
   const policy = policyFile(config, draft.out)
   const isListed = config.policy.files.includes(policy)
   const target = readText(policy)
-  const text = appendRule(short(policy), target.text, rule)
+  const text = appendRule(short(policy), target.bytes === undefined ? schemaLine(policy) : target.text, rule)
   const filesAfter = isListed
     ? files.map((one) => (one.file === policy ? { file: policy, text } : one))
     : [...files, { file: policy, text }]
