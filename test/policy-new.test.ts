@@ -282,6 +282,10 @@ test('--dry-run writes nothing; --out makes a new file and enters it in callgate
     config.replace('[policy.yaml]', '[policy.yaml, "policies/out.yaml"]'),
   )
   assert.equal(readFileSync(policyFile, 'utf8'), policy)
+  assert.match(
+    readFileSync(out, 'utf8'),
+    /^# yaml-language-server: \$schema=.*docs\/policy\.schema\.json\n- rule: /,
+  )
   assert.equal((await callgate('check', '--config', gate.config)).code, 0)
 })
 

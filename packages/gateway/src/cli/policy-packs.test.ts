@@ -10,6 +10,7 @@ import { PolicyCoverage } from '../stages/policy/coverage.ts'
 import { runGolden } from '../stages/policy/golden.ts'
 import { checkPolicy, loadPolicyFiles, readPolicyFiles } from '../stages/policy/load.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
+import { verifies } from '../testing/verifies.ts'
 import { policyArguments } from './policy-files.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'callgate-packs-'))
@@ -40,6 +41,8 @@ test('the packs that can be named are those in the folder, each beside its cases
 
 for (const name of POLICY_PACKS) {
   test(`pack ${name} comes to what its cases say, and every rule of it decides one and stays out of another`, () => {
+    verifies('play3.packs')
+    verifies('play3.policy-coverage')
     const golden = pack(`${name}.golden`)
     const coverage = new PolicyCoverage()
     const { cases, problems } = runGolden(golden, [pack(name)], undefined, coverage)
@@ -78,12 +81,14 @@ test('every rule of a pack says why and who owns it', async () => {
 })
 
 test('a configuration includes packs by name beside files of its own', () => {
+  verifies('play3.packs')
   const { config: read } = config('[pack:read-only, pack:egress, own.yaml]')
   const packs = policyArguments(['pack:read-only', 'pack:egress'])
   assert.deepEqual(read?.policy.files, [...packs, join(folder, 'own.yaml')])
 })
 
 test('a pack that there is not is refused with the nearest one, and a file of such a name is a file', () => {
+  verifies('play3.packs')
   const { problems = [] } = config('[pack:reed-only]')
   assert.deepEqual(problems.map(formatConfigProblem), [
     'callgate.yaml:2:19 `policy.files[0]` is `pack:reed-only`, which names a pack that there is not (expected `pack:read-only`, `pack:bulk-and-destructive`, `pack:egress`, `pack:memory`, `pack:admin`); did you mean `pack:read-only`',
@@ -103,6 +108,7 @@ test('a pack that stands twice is refused, two packs are not', () => {
 })
 
 test('a rule id that a pack has is refused with both places; the same word without the pack passes', async () => {
+  verifies('play3.packs')
   const rule = (id: string) => `- rule: ${id}\n  when: { class: read }\n  decision: allow\n`
   const own = written('own.yaml', rule('read-only/reads'))
   const clash = await loadPolicyFiles(policyArguments(['pack:read-only', own]))
@@ -122,6 +128,7 @@ test('packs are known by their paths, so that nobody writes into one', () => {
 })
 
 test('packs load for tools whose arguments they know nothing of; a server of one name is held to its schema', async () => {
+  verifies('play3.packs')
   const tool = (server: string) => ({
     server,
     name: 'bulk_rename',

@@ -8,6 +8,7 @@ import { parse, parseAllDocuments } from 'yaml'
 import { compileSchema } from '../json-schema/compile.ts'
 import { readDocuments, readPolicy } from '../stages/policy/document.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
+import { verifies } from '../testing/verifies.ts'
 import { policySchema, schemaLine } from './policy-schema.ts'
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
@@ -84,6 +85,7 @@ function validators(t: TestContext): ((value: unknown) => boolean)[] {
 }
 
 test('every policy in the repository passes the schema, and the loader', (t) => {
+  verifies('play3.policy-schema')
   assert.ok(files.length >= 14, files.join(' '))
   for (const valid of validators(t))
     for (const file of files) {
@@ -94,6 +96,7 @@ test('every policy in the repository passes the schema, and the loader', (t) => 
 })
 
 test('what the schema refuses the loader refuses, and both pass the near miss', (t) => {
+  verifies('play3.policy-schema')
   const all = validators(t)
   for (const [what, policy, told, nearMiss] of BROKEN) {
     for (const valid of all) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { verifies } from '../../testing/verifies.ts'
 import { compileCondition } from './cel-compile.ts'
 import { branchText, PolicyCoverage, type CoverageReport } from './coverage.ts'
 import { factTypes } from './facts.ts'
@@ -39,6 +40,7 @@ const FULL = [
 ]
 
 test('cases that show every rule and every operand true and false leave nothing out', () => {
+  verifies('play3.policy-coverage')
   assert.deepEqual(covered(...FULL), {
     rules: { total: 2, covered: 2 },
     branches: { total: 10, covered: 10 },
@@ -47,6 +49,7 @@ test('cases that show every rule and every operand true and false leave nothing 
 })
 
 test('each case that is left out leaves out what it alone shows, by line and column', () => {
+  verifies('play3.policy-coverage')
   const missing = (skip: number): string[] =>
     covered(...FULL.filter((_, i) => i !== skip)).missing.map(formatProblem)
   assert.deepEqual(missing(0), ['p.yaml:4:12 rule `bulk`: `args.count > 1000` is never false'])
@@ -59,6 +62,7 @@ test('each case that is left out leaves out what it alone shows, by line and col
 })
 
 test('a rule that decides no case is told, also when it would have and another was stronger', () => {
+  verifies('play3.policy-coverage')
   const { rules, missing } = covered(one('count: 1001'))
   assert.deepEqual(rules, { total: 2, covered: 1 })
   assert.equal(missing.map(formatProblem)[0], 'p.yaml:6:3 rule `rest`: decides no case')
