@@ -407,6 +407,21 @@ export const plays = {
     behaviour:
       'rules read how much a session or an actor did within a window, the call that is judged included; the call that would pass a limit is refused whole, over parallel calls too, and what was not sent does not count',
   },
+  'play3.packs': {
+    source: 'playbook Play 3: "Require ticket for destructive bulk changes"; issue 6, rule packs',
+    behaviour:
+      'packs for reading only, bulk and destructive changes, egress, memory and administration are included by name, hold for any server, and decide what their cases say; a pack that there is not and a rule id that a pack has are refused at load',
+  },
+  'play3.policy-coverage': {
+    source: 'issue 6, `policy test` (cases beside rules, coverage of rules and branches)',
+    behaviour:
+      '`policy test` tells by line which rules decide no case and which operands of a condition are never true or never false; every pack is covered whole',
+  },
+  'play3.policy-schema': {
+    source: 'issue 6, JSON Schema and completion for editors',
+    behaviour:
+      'the JSON Schema of policy files passes every policy in the repository, and what it refuses the loader refuses',
+  },
   'play3.redaction.beside-calls': {
     source: 'issue 5, one scanner; ARCHITECTURE.md section 2',
     behaviour:

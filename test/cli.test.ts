@@ -129,6 +129,41 @@ test('policy check names file, line, column and the nearest name; policy test ru
   assert.match(failed.stdout, /FAILED .*golden2\.yaml:\d+ too many: got .*deny-bulk-without-ticket/)
 })
 
+test('eval, check and test take a pack by its name, and tell which packs there are of another', async () => {
+  verifies('play3.packs')
+  const call = (url: string): string =>
+    file('fetch.json', JSON.stringify({ server: 'web', tool: 'fetch', class: 'egress', arguments: { url } }))
+  const judged = async (url: string): Promise<string> =>
+    (await callgate(['policy', 'eval', '--policy', 'pack:egress', '--call', call(url)])).stdout.split(
+      '\n',
+    )[0] ?? ''
+  assert.equal(await judged('http://example.com/'), 'deny (rule) by egress/https-only')
+  assert.equal(await judged('https://example.com/'), 'deny (no_rule_allows)')
+  assert.equal((await callgate(['policy', 'check', 'pack:egress', 'pack:memory'])).code, 0)
+  const wrong = await callgate(['policy', 'check', 'pack:egres'])
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.stderr, /`pack:egres` names a pack that there is not .*did you mean `pack:egress`/)
+})
+
+test('policy test tells what no case shows, and --require-coverage makes it fail', async () => {
+  const text = (cases: string[]): string =>
+    ['- rule: r\n  when: { tool: "a.*", cond: "args.n > 1" }\n  decision: allow\n', ...cases].join('---\n')
+  const one = (n: number, effect: string): string =>
+    `title: n ${n}\ncall: { server: a, tool: b, arguments: { n: ${n} } }\nexpect: { effect: ${effect} }\n`
+  const half = file('half-covered.yaml', text([one(2, 'allow')]))
+  const whole = file('covered.yaml', text([one(2, 'allow'), one(1, 'deny')]))
+  const told = await callgate(['policy', 'test', half])
+  assert.equal(told.code, 0)
+  assert.match(
+    told.stdout,
+    /not covered: .*half-covered\.yaml:2:\d+ rule `r`: `args\.n > 1` is never false\ncoverage: 1 of 1 rules, 1 of 2 branches\n1 passed, 0 failed\n$/,
+  )
+  assert.equal((await callgate(['policy', 'test', half, '--require-coverage'])).code, 1)
+  const passed = await callgate(['policy', 'test', whole, '--require-coverage'])
+  assert.equal(passed.code, 0)
+  assert.match(passed.stdout, /\ncoverage: 1 of 1 rules, 2 of 2 branches\n2 passed, 0 failed\n$/)
+})
+
 test('check names every problem of a configuration with its place, and passes a sound one', async () => {
   verifies('cli.check')
   file('policy.yaml', PLAYBOOK)

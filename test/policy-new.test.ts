@@ -167,7 +167,7 @@ test('--pin binds the rule to the value of an argument, once --args gave the rec
   assert.match((await write('d.txt', 'pinned')).text, /^CG_POLICY_NO_ALLOW/)
   assert.match(
     (await callgate('policy', 'test', said.golden, '--policy', policyFile)).stdout,
-    /ok another value of args\.path is denied as before\n6 passed, 0 failed\n$/,
+    /ok another value of args\.path is denied as before\n(?:not covered: .*\n)*coverage: .*\n6 passed, 0 failed\n$/,
   )
 })
 
@@ -211,6 +211,10 @@ test('what no rule can change is refused with the stage that ended the call and 
   const { id: third } = await write('e.txt', 'third')
   assert.match(await refused(third, '--rule', 'reading'), /rule id `reading` is taken by .*policy\.yaml:2/)
   assert.match(await refused(third, '--rule', 'a b'), /rule id `a b` \(expected /)
+  assert.match(
+    await refused(third, '--out', 'pack:egress'),
+    /is a rule pack of the product\nfix: name a policy file/,
+  )
   assert.match(await refused(third, '--decision', 'maybe'), /--decision is `maybe`/)
 })
 
@@ -278,6 +282,10 @@ test('--dry-run writes nothing; --out makes a new file and enters it in callgate
     config.replace('[policy.yaml]', '[policy.yaml, "policies/out.yaml"]'),
   )
   assert.equal(readFileSync(policyFile, 'utf8'), policy)
+  assert.match(
+    readFileSync(out, 'utf8'),
+    /^# yaml-language-server: \$schema=.*docs\/policy\.schema\.json\n- rule: /,
+  )
   assert.equal((await callgate('check', '--config', gate.config)).code, 0)
 })
 

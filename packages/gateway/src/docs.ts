@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { coveragePage, findCitations } from '../../../requirements/coverage.ts'
 import { requirements } from '../../../requirements/index.ts'
 import { hostsPage } from './cli/install-page.ts'
+import { policySchema } from './cli/policy-schema.ts'
 import { configPage } from './config/page.ts'
 import { formatProblem } from './config/problem.ts'
 import { configSchema } from './config/schema.ts'
@@ -34,6 +35,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['docs/errors.md', errorsPage()],
     ['docs/config.md', configPage()],
     ['docs/callgate.schema.json', `${JSON.stringify(configSchema(), null, 2)}\n`],
+    ['docs/policy.schema.json', `${JSON.stringify(policySchema(), null, 2)}\n`],
     ['docs/hosts.md', hostsPage()],
     ['docs/threat-model.md', threatModel()],
     ['docs/coverage.md', coveragePage(requirements, findCitations(ROOT))],

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'yaml'
 import type { Effect } from '../call/decision.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
+import { isPack, isPackFile } from '../config/policy-packs.ts'
 import { evaluateCall } from '../stages/policy/call-file.ts'
 import { readPolicy } from '../stages/policy/document.ts'
 import { DraftError } from '../stages/policy/draft-condition.ts'
@@ -21,6 +22,7 @@ import { asFailure } from './install-gate.ts'
 import { addItems } from './install-yaml.ts'
 import { CommandFailed } from './output.ts'
 import type { RecordedCall } from './policy-new-call.ts'
+import { schemaLine } from './policy-schema.ts'
 
 /** One file before and after. */
 export interface Change {
@@ -77,7 +79,7 @@ export async function planRule(draft: Draft): Promise<Plan> {
   const policy = policyFile(config, draft.out)
   const isListed = config.policy.files.includes(policy)
   const target = readText(policy)
-  const text = appendRule(short(policy), target.text, rule)
+  const text = appendRule(short(policy), target.bytes === undefined ? schemaLine(policy) : target.text, rule)
   const filesAfter = isListed
     ? files.map((one) => (one.file === policy ? { file: policy, text } : one))
     : [...files, { file: policy, text }]
@@ -104,10 +106,18 @@ export async function planRule(draft: Draft): Promise<Plan> {
 }
 
 function policyFile(config: GatewayConfig, out: string | undefined): string {
-  const [first] = config.policy.files
-  if (out !== undefined) return resolve(out)
+  // A pack is replaced with the product, and a rule in it would go with it.
+  const first = config.policy.files.find((file) => !isPackFile(file))
+  if (out !== undefined) {
+    if (!isPack(out) && !isPackFile(resolve(out))) return resolve(out)
+    throw new CommandFailed(`--out ${out}: is a rule pack of the product`, {
+      fix: 'name a policy file of your own',
+    })
+  }
   if (first !== undefined) return first
-  throw new CommandFailed('the configuration has no policy file', { fix: 'name one with --out FILE' })
+  throw new CommandFailed('the configuration has no policy file of your own', {
+    fix: 'name one with --out FILE',
+  })
 }
 
 /** The tool of the call when rules read its arguments: the gate checks such conditions against its schema, so does the test. */

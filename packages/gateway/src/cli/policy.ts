@@ -5,6 +5,7 @@ import type { GatewayConfig } from '../config/declaration.ts'
 import { type Problem, didYouMean, formatProblem, nearestName } from '../stages/policy/problem.ts'
 import type { RuleSource } from '../stages/policy/document.ts'
 import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
+import { type CoverageReport, PolicyCoverage } from '../stages/policy/coverage.ts'
 import { runGolden } from '../stages/policy/golden.ts'
 import {
   type PolicyCheck,
@@ -16,6 +17,7 @@ import {
 import type { PolicyTool } from '../stages/policy/rule-index.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson } from './output.ts'
+import { policyArguments } from './policy-files.ts'
 import type { World } from './world.ts'
 
 /** Longest call file, in bytes. */
@@ -90,7 +92,10 @@ export async function policyCheck(
       ? requireConfig(world.env, configPath(world.env, options.config))
       : undefined
   const tools = config === undefined ? undefined : await pinnedTools(world, config)
-  const found = await checkPolicyFiles(files.length === 0 ? (config?.policy.files ?? []) : files, tools)
+  const found = await checkPolicyFiles(
+    files.length === 0 ? (config?.policy.files ?? []) : policyArguments(files),
+    tools,
+  )
   report(found, options.json)
   return found.problems.length === 0 ? 0 : 1
 }
@@ -102,16 +107,20 @@ function report({ problems, warnings }: PolicyCheck, json: boolean | undefined):
   if (problems.length === 0) print('no problems')
 }
 
-/** `callgate policy test GOLDEN...`: exit 0 when every case came to what it expects. */
+/** `callgate policy test GOLDEN...`: exit 0 when every case came to what it expects, and where asked the cases show every branch. */
 export async function policyTest(
   golden: readonly string[],
-  options: { policy?: readonly string[]; json?: boolean },
+  options: { policy?: readonly string[]; json?: boolean; requireCoverage?: boolean },
 ): Promise<number> {
-  const policy = await readPolicyFiles(options.policy ?? [])
+  const policy = await readPolicyFiles(policyArguments(options.policy ?? []))
   const read = await readPolicyFiles(golden)
   if ('problems' in policy) throw unreadable(policy.problems)
   if ('problems' in read) throw unreadable(read.problems)
-  const results = read.files.map((file) => ({ file: file.file, ...runGolden(file, policy.files) }))
+  const coverage = new PolicyCoverage()
+  const results = read.files.map((file) => ({
+    file: file.file,
+    ...runGolden(file, policy.files, Date.now(), coverage),
+  }))
   let failed = 0
   let passed = 0
   for (const { file, cases, problems } of results) {
@@ -129,8 +138,20 @@ export async function policyTest(
         )
     }
   }
+  const shown = coverage.report()
+  reportCoverage(shown, options.json)
   if (options.json !== true) print(`${passed} passed, ${failed} failed`)
-  return failed === 0 && passed > 0 ? 0 : 1
+  const isShort = options.requireCoverage === true && shown.missing.length > 0
+  return failed === 0 && passed > 0 && !isShort ? 0 : 1
+}
+
+function reportCoverage(coverage: CoverageReport, json: boolean | undefined): void {
+  if (json === true) return printJson({ coverage })
+  const { rules, branches, missing } = coverage
+  for (const problem of missing) print(`not covered: ${formatProblem(problem)}`)
+  print(
+    `coverage: ${rules.covered} of ${rules.total} rules, ${branches.covered} of ${branches.total} branches`,
+  )
 }
 
 function unreadable(problems: readonly Problem[]): CommandFailed {
@@ -148,7 +169,9 @@ export async function policyEval(
   const config =
     options.policy === undefined ? requireConfig(world.env, configPath(world.env, options.config)) : undefined
   const tools = (config === undefined ? undefined : await pinnedTools(world, config)) ?? []
-  const loaded = await loadPolicyFiles(options.policy ?? config?.policy.files ?? [])
+  const loaded = await loadPolicyFiles(
+    options.policy === undefined ? (config?.policy.files ?? []) : policyArguments(options.policy),
+  )
   if ('problems' in loaded) throw unreadable(loaded.problems)
   loaded.set.recheck(tools)
   const read = readCall(callFile(options.call), tools, loaded.set.windowed)

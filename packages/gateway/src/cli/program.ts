@@ -98,8 +98,9 @@ export function createProgram(world: World, version: string): Command {
     .argument('<golden...>', 'golden files')
     .option(
       '--policy <file...>',
-      'policy files that the cases are judged by, beside the policy in the golden file',
+      'policy files that the cases are judged by, beside the policy in the golden file; `pack:NAME` is a pack',
     )
+    .option('--require-coverage', 'exit 1 unless the cases show every rule and every branch of its condition')
     .option(...JSON_FLAG)
     .addHelpText('after', '\nExample: callgate policy test tests/*.yaml --policy policy.yaml')
     .action(async (golden, options) => exit(await (await import('./policy.ts')).policyTest(golden, options)))

@@ -7,6 +7,7 @@ import { type GatewayConfig, declaration } from '../config/declaration.ts'
 import { renewedToken } from './connect.ts'
 import { stateFolder } from './locate.ts'
 import { CommandFailed, safeText } from './output.ts'
+import { policyArguments } from './policy-files.ts'
 import type { World } from './world.ts'
 
 export interface WrapOptions {
@@ -186,7 +187,7 @@ function configOf(
   return {
     ...rest,
     identity: { ...identity, issuers: identity.issuers.map((issuer) => ({ ...issuer, jwks })) },
-    policy: { files: policy.files.map((file) => resolve(file)) },
+    policy: { files: policyArguments(policy.files, (file) => resolve(file)) },
     state,
     folder: process.cwd(),
   }

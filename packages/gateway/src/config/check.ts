@@ -5,6 +5,7 @@ import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/rang
 import { isFindable, patternProblem } from '../text/own.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
+import { isPack, packFile } from './policy-packs.ts'
 import type { ConfigPath } from './problem.ts'
 import { formatPath } from './problem.ts'
 
@@ -23,7 +24,22 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkServers(config, strict),
     ...checkOwnData(config),
     ...checkServices(config, strict),
+    ...checkPacks(config),
   ]
+}
+
+/** A pack is named rightly, and once. */
+function checkPacks({ policy }: DeclaredConfig): Finding[] {
+  return policy.files.flatMap((entry, i) => {
+    if (!isPack(entry)) return []
+    const path = ['policy', 'files', i]
+    const found = packFile(entry)
+    if ('message' in found) return [finding(path, `is \`${entry.slice(0, 80)}\`, which ${found.message}`)]
+    const first = policy.files.indexOf(entry)
+    return first === i
+      ? []
+      : [finding(path, `is \`${entry}\`, which entry ${first + 1} includes already; leave one of them out`)]
+  })
 }
 
 function checkListener({ listener }: DeclaredConfig): Finding[] {

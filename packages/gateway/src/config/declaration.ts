@@ -293,7 +293,9 @@ export const declaration = z.strictObject({
         .array(path)
         .min(1)
         .max(256)
-        .describe('Files with policy rules, in order. There is no policy by default.'),
+        .describe(
+          'Files with policy rules, in order; `pack:NAME` includes a rule pack of the product: `read-only`, `bulk-and-destructive`, `egress`, `memory`, `admin` (docs/policy.md). There is no policy by default.',
+        ),
     })
     .describe('What is allowed. Everything else is denied.'),
   tickets: tickets

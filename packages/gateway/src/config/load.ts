@@ -6,6 +6,7 @@ import type { DeclaredConfig, GatewayConfig, IssuerConfig } from './declaration.
 import { declaration } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import { problemsOf } from './messages.ts'
+import { policyPaths } from './policy-packs.ts'
 import { type ConfigPath, type Problem, formatPath } from './problem.ts'
 import { configSchema } from './schema.ts'
 import { MAX_BYTES, readSource } from './source.ts'
@@ -148,7 +149,7 @@ function resolved(
     },
     identity: { ...identity, issuers },
     servers,
-    policy: { files: rest.policy.files.map((policy) => resolve(folder, policy)) },
+    policy: { files: policyPaths(rest.policy.files, (policy) => resolve(folder, policy)) },
     state,
     folder,
   }

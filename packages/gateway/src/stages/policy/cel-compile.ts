@@ -29,6 +29,13 @@ export interface FactPath {
   readonly members: readonly string[]
 }
 
+/** A condition, or an operand of `&&`, `||` or `?:` in it: what may be true and false apart from the rest. */
+export interface Branch {
+  /** Characters of the condition: the first, and the one after the last. */
+  readonly start: number
+  readonly end: number
+}
+
 /** A condition, checked against the types of its facts and ready to run. */
 export interface Condition {
   /** @throws EvaluationFault when it has no answer for these facts */
@@ -37,6 +44,8 @@ export interface Condition {
   readonly paths: readonly FactPath[]
   /** Windowed facts that it reads. */
   readonly windowed: readonly WindowedFact[]
+  /** In the order of the text; the condition itself is one. */
+  readonly branches: readonly Branch[]
   /** What will go wrong in some calls, with the character where. */
   readonly warnings: readonly { readonly index: number; readonly message: string }[]
 }
@@ -44,10 +53,15 @@ export interface Condition {
 /**
  * Compiles a condition to closures: no code is generated, members are own members only, every run is bounded.
  * @param roots types of the facts that it may read; the type of `args` is that of one tool
+ * @param watch told what each branch came to, for coverage. Default: nobody asks, and nothing is spent on it
  * @throws ConditionError with the first thing that is wrong and its character
  */
-export function compileCondition(text: string, roots: ReadonlyMap<string, CelType>): Condition {
-  const compiler = new Compiler(roots)
+export function compileCondition(
+  text: string,
+  roots: ReadonlyMap<string, CelType>,
+  watch?: (branch: Branch, outcome: boolean) => void,
+): Condition {
+  const compiler = new Compiler(roots, watch)
   const part = compiler.whole(parseCondition(text))
   const test = (frame: Frame): boolean => {
     frame.spend(part.cost)
@@ -59,6 +73,7 @@ export function compileCondition(text: string, roots: ReadonlyMap<string, CelTyp
     test,
     paths: [...compiler.paths].map(([name, [root = '', ...members]]) => ({ name, root, members })),
     windowed: [...compiler.windowed.values()],
+    branches: [...compiler.branches.values()].sort((a, b) => a.start - b.start || b.end - a.end),
     warnings: compiler.warnings,
   }
 }
@@ -66,13 +81,17 @@ export function compileCondition(text: string, roots: ReadonlyMap<string, CelTyp
 class Compiler {
   readonly paths = new Map<string, readonly string[]>()
   readonly windowed = new Map<string, WindowedFact>()
+  /** By their place: an operand that is the whole of another is one with it. */
+  readonly branches = new Map<string, Branch>()
   readonly warnings: { index: number; message: string }[] = []
+  readonly #watch: ((branch: Branch, outcome: boolean) => void) | undefined
   readonly #roots: ReadonlyMap<string, CelType>
   readonly #scope: Scope
   readonly #variables: { name: string; type: CelType }[] = []
 
-  constructor(roots: ReadonlyMap<string, CelType>) {
+  constructor(roots: ReadonlyMap<string, CelType>, watch?: (branch: Branch, outcome: boolean) => void) {
     this.#roots = roots
+    this.#watch = watch
     this.#scope = {
       part: (node) => this.#part(node),
       piece: (node) => this.#piece(node),
@@ -85,12 +104,32 @@ class Compiler {
   }
 
   whole(node: ASTNode): Part {
-    const part = this.#part(node)
+    const part = this.#branch(node)
     if (!isKind(part.type, 'bool')) {
       throw new ConditionError(node.start, `condition is ${typeName(part.type)} (expected bool)`)
     }
     this.#warnNullable(node, part)
     return part
+  }
+
+  /** A part that may be true and false apart from the rest. */
+  #branch(node: ASTNode): Part {
+    const part = this.#part(node)
+    const branch = { start: node.start, end: node.end }
+    this.branches.set(`${branch.start}-${branch.end}`, branch)
+    const watch = this.#watch
+    if (watch === undefined) return part
+    const run = (frame: Frame): Json => {
+      const value = part.run(frame)
+      if (typeof value === 'boolean') watch(branch, value)
+      return value
+    }
+    return { ...part, run }
+  }
+
+  /** Of `a && b && c` the operands are three: what the parser makes of the first two is no branch of its own. */
+  #operand(node: ASTNode, op: '&&' | '||'): Part {
+    return node.op === op ? this.#part(node) : this.#branch(node)
   }
 
   /** A piece whose value is used: what it reads goes to the record. */
@@ -127,7 +166,7 @@ class Compiler {
       case '&&':
       case '||': {
         const [left, right] = node.args
-        const parts = [this.#part(left), this.#part(right)] as const
+        const parts = [this.#operand(left, node.op), this.#operand(right, node.op)] as const
         this.#warnNullable(left, parts[0])
         this.#warnNullable(right, parts[1])
         return settle(logical(node.op, ...parts), left, right)
@@ -264,7 +303,7 @@ class Compiler {
   }
 
   #ternary([condition, yes, no]: readonly [ASTNode, ASTNode, ASTNode]): Part {
-    const test = this.#part(condition)
+    const test = this.#branch(condition)
     if (!isKind(test.type, 'bool'))
       throw new ConditionError(condition.start, `\`?\` asks ${typeName(test.type)} (expected bool)`)
     const left = this.#part(yes)

@@ -67,7 +67,7 @@ export interface PolicyDocument {
 }
 
 /** Most roles of one rule. */
-const MAX_APPROVERS = 16
+export const MAX_APPROVERS = 16
 
 const RULE_KEYS = [
   'rule',
@@ -83,21 +83,31 @@ const RULE_KEYS = [
   'until',
 ] as const
 const WHEN_KEYS = [...SELECTORS, 'cond'] as const
-const DECISIONS = ['allow', 'deny', 'defer', 'require_ticket', 'require_approval', 'redact'] as const
+/** What a rule may decide. */
+export const DECISIONS = ['allow', 'deny', 'defer', 'require_ticket', 'require_approval', 'redact'] as const
 const LATER_DECISIONS = new Set(['route'])
 /** Keys that say more of one decision, and mean nothing beside another. */
-const KEYS_OF: Readonly<Record<string, Effect>> = {
+export const KEYS_OF = {
   approvers: 'require_approval',
   classes: 'redact',
   in: 'redact',
   retry_after: 'defer',
-}
-const DIRECTIONS = ['arguments', 'results'] as const
+} as const
+/** Where a rule takes something out. */
+export const DIRECTIONS = ['arguments', 'results'] as const
 /** Seconds after which a deferred call may be made again, unless its rule says otherwise; and the longest that a rule may say. */
 const RETRY_AFTER_S = 60
-const MAX_RETRY_AFTER_S = 86_400
+export const MAX_RETRY_AFTER_S = 86_400
+/** Modes of a rule; the first is the default. */
+export const MODES = ['enforce', 'observe'] as const
+/** Form of a rule's id. */
+export const RULE_ID = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/
+/** Selectors of which a rule has at most one. */
+export const TARGETS = ['tool', 'resource', 'prompt'] as const
+/** Longest `owner` and `why`, in UTF-16 units. */
+export const MAX_NOTE_LENGTH = 500
 /** Closed vocabularies: a word outside them is a typing error, not a name that may come. */
-const CLOSED: Readonly<Partial<Record<Selector, readonly string[]>>> = {
+export const CLOSED: Readonly<Partial<Record<Selector, readonly string[]>>> = {
   class: ['read', 'write', 'destructive', 'egress', 'memory', 'poll'],
   method: ['tools/call', 'resources/read', 'prompts/get'],
 }
@@ -174,7 +184,7 @@ class Reader {
     const members = this.#members(map, RULE_KEYS, 'a rule')
     const id = this.#string(members.get('rule'))
     if (id === undefined) this.#missing(map, members.get('rule'), 'rule', 'the id of the rule')
-    else if (!/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/.test(id)) {
+    else if (!RULE_ID.test(id)) {
       this.#source.add(
         offsetOf(members.get('rule')),
         `rule id ${quoted(id)} (expected 1 to 128 letters, digits, \`.\`, \`_\`, \`/\`, \`-\`)`,
@@ -194,7 +204,7 @@ class Reader {
           }
         : undefined
     const retryAfterS = decision === 'defer' ? this.#retryAfter(members.get('retry_after')) : undefined
-    const mode = this.#word(members.get('mode'), 'mode', ['enforce', 'observe'] as const) ?? 'enforce'
+    const mode = this.#word(members.get('mode'), 'mode', MODES) ?? 'enforce'
     const owner = this.#note(members.get('owner'), 'owner')
     const why = this.#note(members.get('why'), 'why')
     const until = this.#until(members.get('until'))
@@ -234,7 +244,7 @@ class Reader {
       const patterns = this.#globs(members.get(key), key)
       if (patterns.length > 0) when[key] = compileGlob(patterns)
     }
-    const kinds = (['tool', 'resource', 'prompt'] as const).filter((key) => members.has(key))
+    const kinds = TARGETS.filter((key) => members.has(key))
     if (kinds.length > 1) {
       const names = kinds.map((kind) => `\`${kind}\``).join(' and ')
       this.#source.add(
@@ -367,8 +377,8 @@ class Reader {
   #note(node: Node | null | undefined, key: string): string | undefined {
     if (node === undefined) return undefined
     const value = this.#string(node)
-    if (value === undefined || value.length > 500) {
-      this.#source.add(offsetOf(node), `\`${key}\` is not a text of at most 500 characters`)
+    if (value === undefined || value.length > MAX_NOTE_LENGTH) {
+      this.#source.add(offsetOf(node), `\`${key}\` is not a text of at most ${MAX_NOTE_LENGTH} characters`)
     }
     return value
   }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isJsonObject, member, stringMember, type Json, type JsonObject } from '../../call/json.ts'
 import { evaluateCall, readCall, type Evaluation } from './call-file.ts'
+import type { PolicyCoverage } from './coverage.ts'
 import { readDocuments, readPolicy } from './document.ts'
 import type { PolicyFile } from './load.ts'
 import { compilePolicy } from './policy-set.ts'
@@ -27,16 +28,20 @@ export interface GoldenResult {
  * Runs a golden file: a policy, then after each `---` one case `{ title, call, expect }`, or `{ tools: [...] }` with
  * the definitions that conditions are checked against. Without a policy of its own the given files are the policy.
  * Never throws.
+ * @param coverage gathers what the cases show: of the given files, or of the file's own policy where none are given
  */
 export function runGolden(
   golden: PolicyFile,
   files: readonly PolicyFile[] = [],
   now: number = Date.now(),
+  coverage?: PolicyCoverage,
 ): GoldenResult {
   const { policy, rest } = readDocuments(golden.file, golden.text)
-  const compiled = compilePolicy([...files.map(({ file, text }) => readPolicy(file, text)), policy])
+  const documents = [...files.map(({ file, text }) => readPolicy(file, text)), policy]
+  const compiled = compilePolicy(documents, coverage?.watch)
   if ('problems' in compiled) return { cases: [], problems: compiled.problems }
   const { set } = compiled
+  coverage?.expect(set.rules.filter(({ source }) => files.length === 0 || source.file !== golden.file))
   const problems: Problem[] = []
   const say = (place: Place, message: string): void => {
     problems.push({ file: golden.file, line: place.line, column: place.column, message })
@@ -62,6 +67,7 @@ export function runGolden(
     } else if ('message' in call) say(place, call.message)
     else {
       const got = evaluateCall(set, call.call, now)
+      coverage?.decided(set.rules, [...got.rules, ...got.observed])
       const title = stringMember(value, 'title') ?? `case at line ${place.line}`
       return [{ ...place, title, passed: agrees(expected, got), got, expected }]
     }

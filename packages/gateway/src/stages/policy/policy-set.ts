@@ -2,6 +2,7 @@ import type { Redaction } from '../../call/decision.ts'
 import { hash } from 'node:crypto'
 import type { Target } from '../../call/call.ts'
 import { EvaluationFault, Frame } from './cel-runtime.ts'
+import type { BranchWatch } from './coverage.ts'
 import type { PolicyDocument, RuleSource } from './document.ts'
 import { decide, type PolicyAnswer, type PolicyWorld } from './engine.ts'
 import { factsOf, METHOD_OF, STANDING_FACTS, type PolicyCall, type PolicyCaller } from './facts.ts'
@@ -36,9 +37,13 @@ export interface PolicySet {
   recheck(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] }
 }
 
-/** Compiles documents to a policy, or tells everything that is wrong with them. */
+/**
+ * Compiles documents to a policy, or tells everything that is wrong with them.
+ * @param watch told what branches of conditions come to, for coverage. Default: nobody
+ */
 export function compilePolicy(
   documents: readonly PolicyDocument[],
+  watch?: BranchWatch,
 ): { set: PolicySet } | { problems: Problem[] } {
   const problems = documents.flatMap((document) => document.problems)
   const rules: Rule[] = []
@@ -55,7 +60,7 @@ export function compilePolicy(
       })
     }
     seen.set(source.id, `${file}:${line}`)
-    const rule = createRule(source, rules.length)
+    const rule = createRule(source, rules.length, watch)
     if ('problem' in rule) problems.push(rule.problem)
     else rules.push(rule)
   }

@@ -6,7 +6,7 @@ import { PROMPT_ARGUMENTS } from './facts.ts'
 import { isLiteral } from './glob.ts'
 import type { Problem } from './problem.ts'
 import { compileForTool, concerns, nameOf, type Rule, type RuleTarget } from './rule.ts'
-import { misfitOf } from './windowed-fact.ts'
+import { misfitOf, type WindowedFact } from './windowed-fact.ts'
 
 /** Tools without a pin (a call file, a tool that left) whose rules are kept; a stranger cannot grow the cache. */
 const MAX_UNPINNED = 1_024
@@ -66,8 +66,7 @@ export class RuleIndex {
   pin(tools: Iterable<PolicyTool>): { problems: Problem[]; warnings: Problem[] } {
     const pinned = new Map<string, readonly Entry[]>()
     const all = [...tools]
-    const problems = this.#fitWindows(all)
-    const warnings: Problem[] = []
+    const { problems, warnings } = this.#fitWindows(all)
     for (const tool of all) {
       const target: RuleTarget = { kind: 'tool', server: tool.server, name: tool.name, class: tool.class }
       const found = this.#resolve(target, typeOfArguments(member(tool.definition, 'inputSchema')))
@@ -80,27 +79,31 @@ export class RuleIndex {
     return { problems, warnings }
   }
 
-  /** Looks whether windowed facts fit the tools that they are about, which a rule need not be about itself. */
-  #fitWindows(tools: readonly PolicyTool[]): Problem[] {
+  /**
+   * Looks whether windowed facts fit the tools that they are about, which a rule need not be about itself. One that is about the
+   * tools of any server (`*...`) cannot know them: to it a tool that lacks the member adds nothing, which is a warning where
+   * no fact of the rule fits the tool.
+   */
+  #fitWindows(tools: readonly PolicyTool[]): { problems: Problem[]; warnings: Problem[] } {
     const misfits = new Map<Rule, string>()
     const problems: Problem[] = []
+    const warnings: Problem[] = []
     for (const rule of this.#windowed) {
       for (const tool of tools) {
-        const facts = (rule.condition?.windowed ?? []).filter(({ tool: of }) =>
-          of.test(`${tool.server}.${tool.name}`),
-        )
-        if (facts.length === 0) continue
-        const args = typeOfArguments(member(tool.definition, 'inputSchema'))
-        const misfit = facts.map((fact) => misfitOf(fact, args)).find((one) => one !== undefined)
-        if (misfit === undefined) continue
-        const message = `for tool \`${tool.server}.${tool.name}\`: ${misfit}`
+        const found = misfitIn(rule, tool)
+        if (found === undefined) continue
+        const message = `for tool \`${tool.server}.${tool.name}\`: ${found.misfit}`
         const { file, cond, line, column } = rule.source
-        problems.push({ file, ...(cond?.place(0) ?? { line, column }), message })
-        misfits.set(rule, message)
+        const problem = { file, ...(cond?.place(0) ?? { line, column }), message }
+        if (found.isOpen) warnings.push(problem)
+        else {
+          problems.push(problem)
+          misfits.set(rule, message)
+        }
       }
     }
     this.#misfits = misfits
-    return problems
+    return { problems, warnings }
   }
 
   #resolve(target: RuleTarget, args: CelType) {
@@ -125,6 +128,22 @@ export class RuleIndex {
       })
     return { entries, problems, warnings }
   }
+}
+
+/** How the windowed facts of a rule misfit a tool that they are about; open: facts about any server, and none of them fits. */
+function misfitIn(rule: Rule, tool: PolicyTool): { misfit: string; isOpen: boolean } | undefined {
+  const name = `${tool.server}.${tool.name}`
+  const facts = (rule.condition?.windowed ?? []).filter((fact) => fact.tool.test(name))
+  if (facts.length === 0) return undefined
+  const args = typeOfArguments(member(tool.definition, 'inputSchema'))
+  const isAboutAny = (fact: WindowedFact): boolean => fact.tool.patterns.every((one) => one.startsWith('*'))
+  for (const fact of facts.filter((one) => !isAboutAny(one))) {
+    const misfit = misfitOf(fact, args)
+    if (misfit !== undefined) return { misfit, isOpen: false }
+  }
+  const open = facts.filter(isAboutAny).map((fact) => misfitOf(fact, args))
+  const [misfit] = open
+  return misfit === undefined || open.includes(undefined) ? undefined : { misfit, isOpen: true }
 }
 
 /** The class stands in the key because the operator may change it while the pin stays. */

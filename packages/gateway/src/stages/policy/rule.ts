@@ -1,7 +1,8 @@
 import type { Target, ToolClass } from '../../call/call.ts'
 import { ConditionError } from './cel.ts'
-import { compileCondition, type Condition } from './cel-compile.ts'
+import { compileCondition, type Branch, type Condition } from './cel-compile.ts'
 import type { CelType } from './cel-type.ts'
+import type { BranchWatch } from './coverage.ts'
 import type { RuleSource } from './document.ts'
 import { factTypes, METHOD_OF, type PolicyCaller } from './facts.ts'
 import type { Problem } from './problem.ts'
@@ -15,6 +16,8 @@ export interface Rule {
   readonly condition: Condition | undefined
   /** Roots of the facts that the condition reads; `window` for windowed facts. */
   readonly reads: ReadonlySet<string>
+  /** Who is told what branches of the condition come to; only while cases are run for coverage. */
+  readonly watch?: BranchWatch | undefined
 }
 
 /** What a rule is matched against before its condition. */
@@ -23,17 +26,21 @@ export interface RuleTarget extends Target {
 }
 
 /** Compiles the condition of a rule without knowing the tool. */
-export function createRule(source: RuleSource, order: number): Rule | { problem: Problem } {
-  const condition = compileFor(source, factTypes())
+export function createRule(
+  source: RuleSource,
+  order: number,
+  watch?: BranchWatch,
+): Rule | { problem: Problem } {
+  const condition = compileFor(source, factTypes(), watch)
   if (condition !== undefined && 'problem' in condition) return condition
   const roots = condition?.paths.map(({ root }) => root) ?? []
   if (condition !== undefined && condition.windowed.length > 0) roots.push('window')
-  return { source, order, condition, reads: new Set(roots) }
+  return { source, order, condition, reads: new Set(roots), watch }
 }
 
 /** Compiles the condition of a rule for tools whose arguments have this type. */
 export function compileForTool(rule: Rule, args: CelType): Condition | undefined | { problem: Problem } {
-  return rule.reads.has('args') ? compileFor(rule.source, factTypes(args)) : rule.condition
+  return rule.reads.has('args') ? compileFor(rule.source, factTypes(args), rule.watch) : rule.condition
 }
 
 /** Whether a rule speaks of a target at all; actor, tenant, purpose and the condition come later. */
@@ -78,11 +85,13 @@ export function nameOf(target: Target): string {
 function compileFor(
   source: RuleSource,
   types: ReadonlyMap<string, CelType>,
+  watch?: BranchWatch,
 ): Condition | undefined | { problem: Problem } {
   const { cond } = source
   if (cond === undefined) return undefined
   try {
-    return compileCondition(cond.text, types)
+    const told = watch && ((branch: Branch, outcome: boolean) => watch(source, branch, outcome))
+    return compileCondition(cond.text, types, told)
   } catch (error) {
     if (error instanceof ConditionError) {
       return { problem: { file: source.file, ...cond.place(error.index), message: error.message } }
