@@ -607,6 +607,11 @@ export const plays = {
     behaviour: 'foreign ids are refused',
     deferred: GUARD,
   },
+  'play7.bola-bfla.ownership': {
+    source: 'playbook Play 7: "BOLA/BFLA"; OWASP API1:2023',
+    behaviour:
+      'a call whose arguments name an object of somebody else, or none at all where one is needed, is refused alike in ten shapes of tools, and by each source of owners; a source that does not answer refuses',
+  },
   'play7.broken-auth': {
     source: 'playbook Play 7: "Broken auth"; OWASP API2:2023',
     behaviour:

@@ -55,6 +55,7 @@ import { createRequestStates } from './stages/forward/request-state.ts'
 import { createTaskIds } from './stages/forward/task-ids.ts'
 import { createIdentity } from './stages/identity/identity.ts'
 import { createNonces } from './stages/identity/nonces.ts'
+import { createOwnershipStage } from './stages/ownership/ownership.ts'
 import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
 import { createRecordIntent, createRecordStage } from './stages/record/record.ts'
 import { createRecords } from './stages/record/records.ts'
@@ -68,6 +69,7 @@ import { publisherOf } from './supply/publisher.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
+import { openOwnership } from './compose-ownership.ts'
 import { openServerTls, openTls } from './compose-tls.ts'
 import { CONSENT_PATH, createConsent } from './wire/consent.ts'
 import { ENROL_PATH, createEnrol } from './wire/enrol.ts'
@@ -302,6 +304,7 @@ async function compose(
   const mayReach = (principal: Principal, target: Target, tool: PinnedTool | undefined) =>
     isInScope(principal, target, tool?.labels ?? [], scopesOf(target)) &&
     policy.mayReach(principal, target, tool)
+  const ownership = openOwnership(config, classifiers, own.readSecret)
   const tickets = openTickets(config, own.readSecret)
   // Who decides does so through the control API of this process; of several on one state folder only one has it.
   const desk =
@@ -331,6 +334,7 @@ async function compose(
       ),
       policy: createPolicy(policy),
       scope: createScopeStage(scopesOf),
+      ownership: createOwnershipStage(ownership),
       stepUp: createStepUpStage({
         tickets,
         approvals: desk,
@@ -520,6 +524,7 @@ async function compose(
       await upstream.close()
       await detector?.detector.close()
       await tickets?.close()
+      await ownership.close()
       await own.close()
       // What was aborted still has its outcome to record, and large arguments are hashed off this thread.
       await inFlightAtMost(RECORD_MS)

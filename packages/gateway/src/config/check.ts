@@ -2,6 +2,7 @@ import { judgeHost, stripHost } from '../net/address.ts'
 import { ENROLLED_ISSUER } from '../ports/enrolments.ts'
 import { parseReference } from '../ports/secret-reference.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
+import { nearest } from '../text/nearest.ts'
 import { isFindable, patternProblem } from '../text/own.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
@@ -24,6 +25,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkServers(config, strict),
     ...checkOwnData(config),
     ...checkServices(config, strict),
+    ...checkOwnership(config, strict),
     ...checkPacks(config),
   ]
 }
@@ -202,6 +204,33 @@ function checkServices({ dlp: { detector }, tickets }: DeclaredConfig, strict: b
       ? []
       : checkService(['tickets'], tickets, 'ticket system', strict)),
   ]
+}
+
+/** Sources of owners that say something, and types that there are. */
+function checkOwnership({ ownership, servers }: DeclaredConfig, strict: boolean): Finding[] {
+  const findings: Finding[] = []
+  for (const [type, source] of Object.entries(ownership.types)) {
+    const path = ['ownership', 'types', type] as const
+    if (source.source === 'claims' && source.equals.length === 0 && source.prefix === undefined)
+      findings.push(finding(path, 'needs `equals` or `prefix`, or every id would be refused'))
+    if ('url' in source) findings.push(...checkService(path, source, 'owner source', strict))
+  }
+  const known = Object.keys(ownership.types)
+  const meant = (type: string): string => {
+    const near = nearest(type, known)
+    return near === undefined ? '' : `; did you mean \`${near}\``
+  }
+  for (const [id, server] of Object.entries(servers))
+    for (const [tool, { owned = [] }] of Object.entries(server.tools))
+      for (const [index, { type }] of owned.entries())
+        if (!known.includes(type))
+          findings.push(
+            finding(
+              ['servers', id, 'tools', tool, 'owned', index, 'type'],
+              `is \`${type}\`, which \`ownership.types\` does not have${meant(type)}`,
+            ),
+          )
+  return findings
 }
 
 /** A service of the operator's own that the gate asks. */

@@ -14,6 +14,8 @@ export interface Classified {
   /** Absent: the tool has no rules of its own. */
   readonly binary?: NonNullable<Entry['binary']>
   readonly idempotency: NonNullable<Entry['idempotency']>
+  /** Absent: no argument names an object of somebody. */
+  readonly owned?: NonNullable<Entry['owned']>
 }
 
 /**
@@ -33,6 +35,7 @@ export function classifier(tools: Readonly<Record<string, Entry>>) {
       urls: entry?.urls ?? 'judged',
       ...(entry?.restore === undefined ? {} : { restore: entry.restore }),
       idempotency: entry?.idempotency ?? (entry?.class === 'read' ? 'off' : 'accepted'),
+      ...(entry?.owned === undefined ? {} : { owned: entry.owned }),
       ...(entry?.binary === undefined ? {} : { binary: entry.binary }),
     }
   }

@@ -19,6 +19,7 @@ import { idempotency, toolIdempotency } from './idempotency.ts'
 import { identity } from './identity.ts'
 import { clientTls, credentials } from './server-access.ts'
 import { approvals } from './approvals.ts'
+import { ownership, toolOwned } from './ownership.ts'
 import { tickets } from './tickets.ts'
 
 const KIB = 1024
@@ -136,6 +137,7 @@ const tool = z.strictObject({
   restore,
   binary: toolBinary,
   idempotency: toolIdempotency,
+  owned: toolOwned,
 })
 
 const serverEntry = z.strictObject({
@@ -308,6 +310,9 @@ export const declaration = z.strictObject({
     .describe(
       'Who may approve calls that rules with `require_approval` hold back; see docs/approvals.md. Default: nobody, and such calls are refused.',
     ),
+  ownership: ownership
+    .prefault({})
+    .describe('Whose the objects are that arguments name; see docs/ownership.md.'),
   dlp: dlp
     .prefault({})
     .describe(

@@ -98,6 +98,7 @@ test('the least configuration is the strictest one', () => {
     policy: { files: [join(folder, 'policy.yaml')] },
     dlp: { mode: 'enforce', arguments: {}, results: {}, own: {}, exceptions: [], binary: {} },
     egress: { mode: 'enforce', schemes: ['http', 'https'], ports: [], allow: [], deny: [], resolve: true },
+    ownership: { mode: 'enforce', types: {} },
     idempotency: {
       ttlS: 86_400,
       derivedWindowS: 60,

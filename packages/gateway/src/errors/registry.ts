@@ -547,6 +547,23 @@ export const registry = {
     sees: both,
   },
 
+  // Row 6a2: ownership.
+  CG_OWNER_FOREIGN: {
+    status: 403,
+    rpc: -31430,
+    publicText: 'the arguments name something that does not exist or is not yours to use; tell the user',
+    fix: 'the record names the type; the place is `servers.X.tools.T.owned`, who knows whose it is `ownership.types`, see docs/ownership.md',
+    sees: both,
+  },
+  CG_OWNER_UNAVAILABLE: {
+    status: 503,
+    rpc: -31431,
+    publicText:
+      'nobody can say now whose the objects are that the arguments name, so the call is refused; try again later',
+    fix: 'the record names the source of `ownership.types` and what failed; nothing passes without it',
+    sees: both,
+  },
+
   // Rows 6b and 9b: what policy requires beside.
   CG_STEPUP_TICKET: {
     status: 403,

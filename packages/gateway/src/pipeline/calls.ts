@@ -22,6 +22,7 @@ export interface CallStages {
   readonly schema: Stage<ResolvedCall, ParsedCall>
   readonly policy: Stage<ParsedCall, AuthorizedCall>
   readonly scope: Stage<AuthorizedCall, AuthorizedCall>
+  readonly ownership: Stage<AuthorizedCall, AuthorizedCall>
   readonly stepUp: Stage<AuthorizedCall, AuthorizedCall>
   readonly dlpArguments: Stage<AuthorizedCall, ScreenedCall>
   readonly egress: Stage<ScreenedCall, PinnedCall>
@@ -45,6 +46,7 @@ export function callStages(stages: CallStages): readonly AnyStage[] {
     .add(stages.schema) // arguments that fit, before rules read them
     .add(stages.policy) // default deny
     .add(stages.scope) // what the token is for, told only to whom policy would allow it
+    .add(stages.ownership) // whose the objects are that it names, before anybody is asked about the call
     .add(stages.stepUp) // what policy requires beside, of calls that nothing else refuses for who makes them
     .add(stages.dlpArguments) // what may leave, of what policy allows
     .add(stages.egress) // where its URLs lead: names are resolved for those alone whom policy allows
