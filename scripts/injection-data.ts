@@ -285,6 +285,32 @@ export function goalsForSlots(): string[] {
     .map((goal) => (goal[0] ?? '').toLowerCase() + goal.slice(1))
 }
 
+// ── What nobody trains on ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const BLIND = new URL('../packages/gateway/src/text/injection/testdata/blind.jsonl', import.meta.url)
+
+/**
+ * Attacks and harmless texts by somebody who had seen neither our samples nor the corpora. INVARIANT: never trained on, and never
+ * what a sample or the threshold is fitted to; once it is, it forecasts nothing.
+ */
+export function blindRows(): Row[] {
+  return readFileSync(BLIND, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const row = JSON.parse(line) as Json
+      const kind = word(row['kind'])
+      return {
+        text: word(row['text']),
+        surface: kind === 'poisoned' || kind === 'definition' ? 'tool_definition' : 'tool_result',
+        attack: row['attack'] === true,
+        set: `blind-${kind}`,
+        family: 'blind',
+        group: word(row['id']),
+      }
+    })
+}
+
 // ── Harmless prose ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Most documents taken from this checkout and its packages. */

@@ -5,6 +5,7 @@ import { packed, unpacked, type Model } from '../packages/gateway/src/text/injec
 import { scored } from '../packages/gateway/src/text/injection/index.ts'
 import {
   CORPORA,
+  blindRows,
   corporaPresent,
   corpusRowsOfAll,
   goalsForSlots,
@@ -173,6 +174,22 @@ kinds the attack is in results or names, and the text is word for word that of t
 ## Harmless texts flagged, in percent
 
 ${bySet(false)}
+
+## Texts that nobody had seen
+
+Written for this by somebody who knew neither our samples nor the corpora, and never trained on
+(packages/gateway/src/text/injection/testdata/blind.jsonl). **This is the best forecast there is**: the columns above are kinder,
+since samples of ours were written after a look at what was missed there.
+
+${table(
+  ['set', 'attack', 'texts', 'flagged'],
+  [...Map.groupBy(blindRows(), ({ set }) => set)].map(([set, of]) => [
+    set,
+    of[0]?.attack === true ? 'yes' : 'no',
+    String(of.length),
+    percent(flagged(of, isFlagged)),
+  ]),
+)}
 
 ## Hidden attacks
 

@@ -15,7 +15,11 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 
 const inputSchema = {
   type: 'object',
-  properties: { table: { type: 'string' }, note: { type: 'string' } },
+  properties: {
+    table: { type: 'string' },
+    note: { type: 'string' },
+    zone: { type: 'string', 'x-mcp-header': 'Zone' },
+  },
 }
 const POLICY = `- rule: everything
   when: { tool: "*" }
@@ -182,7 +186,7 @@ test('requests, approvals and their use outlive a crash of the gate', async (t) 
   await first.gate.stop('SIGKILL')
   const again = await start(t, { own: first.own })
   assert.equal(requestIn(await again.call('drop', { table: 'pending' })), pending)
-  assert.match(await again.call(resume, { id: used }), /CG_STEPUP_RE(SUME|FUSED)/)
+  assert.match(await again.call(resume, { id: used }), /CG_STEPUP_(RESUME|DENIED)/)
   assert.doesNotMatch(await again.call(resume, { id: approved }), /CG_/)
   assert.deepEqual(again.sent(), [args])
   // The parked call is sealed where it lies.
@@ -298,4 +302,34 @@ test('a modern host that can ask its user waits there, and goes on with the appr
   const resumed = await ask({}, { name: resume, arguments: { id: next } })
   assert.doesNotMatch(JSON.stringify(resumed), /CG_/)
   assert.equal(sent().length, 2)
+})
+
+test('one caller may have 16 requests that wait, and others may go on asking', async (t) => {
+  verifies('play3.approval')
+  const { call } = await start(t)
+  const ids = new Set<string>()
+  for (let i = 0; i < 16; i++) ids.add(requestIn(await call('drop', { table: `t${i}` })))
+  assert.equal(ids.size, 16)
+  assert.match(await call('drop', { table: 't16' }), /CG_STEPUP_UNAVAILABLE.*too many calls wait/)
+  assert.match(
+    await call('drop', { table: 't3' }),
+    /CG_STEPUP_APPROVAL/,
+    'what waits already is no further request',
+  )
+  assert.match(await call('drop', { table: 't16' }, 'eve'), /CG_STEPUP_APPROVAL/)
+})
+
+test('a parked call keeps the arguments that its host repeated in headers', async (t) => {
+  verifies('play3.approval')
+  const { gate, cli, sent } = await start(t)
+  const token = gate.mint({ subject: 'ada' })
+  const args = { table: 'z', zone: 'eu' }
+  const named = { name: 'fix__drop', arguments: args }
+  const body = async (params: Record<string, unknown>, headers: Record<string, string> = {}) =>
+    (await modern(gate, 'tools/call', params, { token, headers })).body
+  assert.match(await body(named), /CG_WIRE_HEADER_MISMATCH/)
+  const id = requestIn(await body(named, { 'mcp-param-zone': 'eu' }))
+  assert.match(cli('approve', id, '--as', 'grace').said, /is approved/)
+  assert.doesNotMatch(await body({ name: resume, arguments: { id } }), /CG_/)
+  assert.deepEqual(sent(), [args])
 })

@@ -146,3 +146,40 @@ test('a span that is none is refused, and one that is over shows nothing', async
   await gate.call('fix__note', { text: 'rather a long text' })
   assert.match(status('--days', '1').stdout, /short-texts would refuse 1 call\n/)
 })
+
+test('what egress and ownership would refuse is told with the way to enforce it and to let it be', async (t) => {
+  verifies('rollout.status')
+  const fixture = new Fixture([textTool('note')])
+  const gate = await TestGate.start(
+    {
+      folder: mkdtempSync(join(folder, 'g')),
+      servers: fixture.yaml('fix', {
+        more: 'approve: first-use\ntools: { note: { owned: [{ at: /text, type: page }] } }',
+      }),
+      policy: `- { rule: everything, when: { tool: "*" }, decision: allow }
+- { rule: no-mail, when: { tool: "fix.*" }, decision: redact, classes: [email], mode: observe }
+- { rule: freeze, when: { tool: "fix.*" }, decision: defer, mode: observe }
+`,
+      more: `listener: { port: 0 }
+egress: { mode: observe, allow: [example.com], resolve: false }
+ownership: { mode: observe, types: { page: { source: claims, prefix: "{tenant}-" } } }`,
+    },
+    t,
+  )
+  await gate.call('fix__note', { text: 'see https://elsewhere.example.net/x' })
+  await gate.stop()
+  const { stdout } = spawnSync(process.execPath, [BIN, 'rollout', 'status', '--config', gate.config], {
+    encoding: 'utf8',
+    env: { ...process.env, CALLGATE_STATE: gate.state },
+  })
+  assert.match(stdout, /\(egress: \S+\) would refuse 1 call\n {2}to enforce it: set `egress.mode: enforce`/)
+  assert.match(stdout, /to let these be: .*`servers.fix.egress.allow`/)
+  assert.match(
+    stdout,
+    /\(ownership: page\) would refuse 1 call\n {2}to enforce it: set `ownership.mode: enforce`/,
+  )
+  assert.match(stdout, /to let these be: in the source of `ownership.types.page`/)
+  assert.match(stdout, /no-mail would change 1 call/)
+  assert.match(stdout, /freeze would put off 1 call/)
+  assert.doesNotMatch(stdout, /unknown|no rule on trial/)
+})

@@ -37,7 +37,6 @@ export async function openApprovalDesk(
       store: createCallApprovalStore(join(state, 'call-approvals')),
       roles: approvals.roles,
       lifeMs: approvals.expiresS * 1_000,
-      link: () => undefined,
     })
   } catch (error) {
     throw new CommandFailed(error instanceof Error ? error.message : String(error), { cause: error })

@@ -210,15 +210,8 @@ export interface StepUp extends Requirements {
   readonly named: string | undefined
 }
 
-/** A ticket whose system says that it stands for one call. */
-export interface ConfirmedTicket {
-  readonly id: string
-  /** Seconds since the epoch until which it must not be used again. */
-  readonly exp: number
-}
-
-/** An approval that people gave to one call. */
-export interface ConfirmedApproval {
+/** What stands for one call: a ticket, as its system says, or the approval that people gave. */
+export interface Confirmed {
   readonly id: string
   /** Seconds since the epoch until which it must not be used again. */
   readonly exp: number
@@ -231,9 +224,9 @@ export interface AuthorizedCall extends ParsedCall, Judgement {
   /** What must be confirmed before the call goes on; undefined: policy allows it as it is. */
   readonly stepUp?: StepUp | undefined
   /** Row 6b: the ticket that was confirmed for this very call, and must be claimed before it is sent. */
-  readonly confirmed?: ConfirmedTicket | undefined
+  readonly confirmed?: Confirmed | undefined
   /** Row 6b: the approval that was given to this very call, and must be claimed before it is sent. */
-  readonly approved?: ConfirmedApproval | undefined
+  readonly approved?: Confirmed | undefined
   /** Takes back what the call added to windowed facts, for one that is stopped before it is sent. */
   readonly counted?: (() => void) | undefined
 }

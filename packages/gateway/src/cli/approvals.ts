@@ -2,6 +2,7 @@ import { userInfo } from 'node:os'
 import { type JsonObject, isJsonObject, member, stringMember } from '../call/json.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import type { ControlAnswer } from '../control/server.ts'
+import { rolesIn } from '../ports/call-approvals.ts'
 import { askControlOf } from './control.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
 import type { World } from './world.ts'
@@ -93,8 +94,8 @@ const missing = ({ approvals: who }: GatewayConfig): string | undefined =>
 
 function rolesOf(row: JsonObject): string {
   const lists = member(row, 'approvers')
-  if (!Array.isArray(lists)) return '?'
-  return safeText(lists.map((roles) => (Array.isArray(roles) ? roles.join(' or ') : '?')).join(', and '))
+  const roles = Array.isArray(lists) ? lists.filter((each) => Array.isArray(each)) : []
+  return safeText(rolesIn(roles.map((each) => each.map(String))))
 }
 
 function objectsIn(body: JsonObject, name: string): readonly JsonObject[] {

@@ -56,16 +56,13 @@ function ruleSchema(): object {
     additionalProperties: false,
     required: ['rule', 'when', 'decision'],
     allOf: [
-      ...Object.entries(KEYS_OF).map(([key, decision]) => ({
-        if: { required: [key] },
-        // oxlint-disable-next-line unicorn/no-thenable
-        then: { properties: { decision: { const: decision } } },
-      })),
-      ...(['approvers', 'classes'] as const).map((key) => ({
-        if: { properties: { decision: { const: KEYS_OF[key] } }, required: ['decision'] },
-        // oxlint-disable-next-line unicorn/no-thenable
-        then: { required: [key] },
-      })),
+      // A key goes with its decision, and a decision may need its key.
+      ...Object.entries(KEYS_OF).map(([key, decision]) =>
+        either({ not: { required: [key] } }, { properties: { decision: { const: decision } } }),
+      ),
+      ...(['approvers', 'classes'] as const).map((key) =>
+        either({ not: { properties: { decision: { const: KEYS_OF[key] } } } }, { required: [key] }),
+      ),
     ],
     properties: {
       rule: {
@@ -121,6 +118,8 @@ function ruleSchema(): object {
     },
   }
 }
+
+const either = (...anyOf: readonly object[]): object => ({ anyOf })
 
 function whenSchema(): object {
   const selectors = SELECTORS.map((key) => [key, globs(key)] as const)

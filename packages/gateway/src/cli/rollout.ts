@@ -1,4 +1,5 @@
 import { type OutcomeRecord, readRecords } from '@callgate/evidence'
+import type { Effect } from '../call/decision.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import { loadPolicyFiles } from '../stages/policy/load.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
@@ -14,7 +15,7 @@ interface Trial {
   /** Id of a rule, or what data loss prevention would do to which class in which direction. */
   readonly control: string
   /** What it would do to a call. */
-  readonly would: 'refuse' | 'hold up' | 'allow' | 'change' | 'unknown'
+  readonly would: 'refuse' | 'put off' | 'hold up' | 'allow' | 'change' | 'unknown'
   /** How it is enforced, and what keeps it from meaning too much. */
   readonly enforce: string
   readonly hits: readonly Hit[]
@@ -31,6 +32,8 @@ interface Hit {
   readonly fix: string
 }
 
+/** How records name what egress and ownership would have refused. */
+const JUDGE = /^\((egress|ownership): (\S+)\)$/
 /** How records name what data loss prevention would have done. */
 const DLP = /^\(dlp: (\S+) (\S+) in the (argument|result)\)$/
 const DAY_MS = 86_400_000
@@ -103,6 +106,8 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     const data = DLP.exec(control)
     const rule = onTrial.get(control)
     if (data !== null) return dataTrial(config, control, data, hits)
+    const judge = JUDGE.exec(control)
+    if (judge !== null) return judgeTrial(config, control, judge, hits)
     if (rule === undefined)
       return {
         control,
@@ -113,7 +118,7 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     const { file, line, decision } = rule.source
     return {
       control,
-      would: decision === 'allow' ? 'allow' : decision === 'deny' ? 'refuse' : 'hold up',
+      would: WOULD[decision],
       enforce: `remove \`mode: observe\` at ${file}:${line}`,
       hits: hits.map((hit) => ({
         ...hit,
@@ -124,6 +129,47 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
       })),
     }
   })
+}
+
+/** What a rule does to the calls that it is about. */
+const WOULD: Readonly<Record<Effect, Trial['would']>> = {
+  allow: 'allow',
+  deny: 'refuse',
+  defer: 'put off',
+  require_ticket: 'hold up',
+  require_approval: 'hold up',
+  redact: 'change',
+}
+
+/** Where a URL leads, or whose an object is. */
+function judgeTrial(
+  config: GatewayConfig,
+  control: string,
+  [, stage, what]: RegExpExecArray,
+  hits: readonly (Omit<Hit, 'fix'> & { readonly server: string })[],
+): Trial {
+  const own = [...new Set(hits.map(({ server }) => server))].filter(
+    (server) => config.servers[server]?.egress?.mode === 'observe',
+  )
+  const where = [
+    ...(config[stage === 'egress' ? 'egress' : 'ownership'].mode === 'observe' ? [`${stage}.mode`] : []),
+    ...(stage === 'egress' ? own.map((server) => `servers.${server}.egress.mode`) : []),
+  ]
+  return {
+    control,
+    would: 'refuse',
+    enforce:
+      where.length === 0
+        ? 'it is enforced by now'
+        : `set ${where.map((key) => `\`${key}: enforce\``).join(', ')}`,
+    hits: hits.map((hit) => ({
+      ...hit,
+      fix:
+        stage === 'egress'
+          ? `\`callgate explain ${hit.last}\` names the URL; list its domain in \`servers.${hit.server}.egress.allow\``
+          : `in the source of \`ownership.types.${what}\`: that the object is the caller's; or take \`owned\` away from the tool`,
+    })),
+  }
 }
 
 function dataTrial(

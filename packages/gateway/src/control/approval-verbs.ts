@@ -67,7 +67,7 @@ export function approvalVerbs(desk: Pick<ApprovalDesk, 'list' | 'get' | 'decide'
 }
 
 /** A request as the control API tells it. */
-export function approvalBody(approval: CallApproval): JsonObject {
+function approvalBody(approval: CallApproval): JsonObject {
   const { id, state, requester, target, approvers, rules, shown, askedAt, endsAt, decisions } = approval
   return {
     id,

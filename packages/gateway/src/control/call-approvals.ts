@@ -11,6 +11,7 @@ import {
   type ParkedCall,
   type StoredApproval,
   TooManyApprovals,
+  rolesIn,
 } from '../ports/call-approvals.ts'
 import { type KeyRing, MAX_SEALED_BYTES } from '../ports/key-ring.ts'
 
@@ -22,8 +23,6 @@ export interface ApprovalDeskDeps {
   readonly roles: Readonly<Record<string, readonly string[]>>
   /** How long a request waits, and how long an approval can be used, in milliseconds. */
   readonly lifeMs: number
-  /** Address of the page of a request; undefined: there is none. */
-  readonly link: (id: string) => string | undefined
   /** Writes to the log of record; durable when it resolves. */
   readonly record: (event: string, detail: JsonObject) => Promise<void>
   readonly onProblem: (problem: string) => void
@@ -42,8 +41,8 @@ export class ApprovalRefused extends Error {
 }
 
 /** Requests that may wait at once, of all callers and of one: a request is a file, and somebody's attention. */
-export const MAX_OPEN = 1_000
-export const MAX_OPEN_OF_ONE = 16
+const MAX_OPEN = 1_000
+const MAX_OPEN_OF_ONE = 16
 /** How long a request that is over is still shown, in milliseconds: a day. The log of record holds it longer. */
 const KEPT_MS = 86_400_000
 
@@ -86,10 +85,6 @@ export class ApprovalDesk implements CallApprovals {
   /** The newest first. */
   list(): readonly CallApproval[] {
     return [...this.#byId.values()].toSorted((a, b) => b.askedAt - a.askedAt).map((one) => this.#shown(one))
-  }
-
-  link(id: string): string | undefined {
-    return this.#deps.link(id)
   }
 
   ask(request: ApprovalRequest): Promise<CallApproval> {
@@ -135,7 +130,7 @@ export class ApprovalDesk implements CallApprovals {
 
   /**
    * Takes one person's word. An approval stands once every rule has its approver; one denial is enough to deny.
-   * @throws ApprovalRefused, or the fault of disk or log: then nothing was decided
+   * @throws ApprovalRefused, or the fault of disk or log: then the request stays as it was
    */
   async decide(
     id: string,
@@ -151,7 +146,7 @@ export class ApprovalDesk implements CallApprovals {
       throw new ApprovalRefused('busy', 'somebody is deciding on this request now; look again')
     if (isRequester(stored, approver))
       throw new ApprovalRefused('own', 'nobody approves a call of his own; ask somebody else')
-    const roles = this.rolesOf(approver.id)
+    const roles = this.#rolesOf(approver.id)
     const open = unmet(stored)
     if (!open.some((wanted) => wanted.some((role) => roles.includes(role))))
       throw new ApprovalRefused(
@@ -202,8 +197,7 @@ export class ApprovalDesk implements CallApprovals {
     this.#deps.store.save(used).catch((error: unknown) => this.#deps.onProblem(String(error)))
   }
 
-  /** Roles of an approver. */
-  rolesOf(approver: string): readonly string[] {
+  #rolesOf(approver: string): readonly string[] {
     return Object.entries(this.#deps.roles).flatMap(([role, ids]) => (ids.includes(approver) ? [role] : []))
   }
 
@@ -273,11 +267,6 @@ function isRequester({ requester }: StoredApproval, { names }: Approver): boolea
 /** What a parked call is sealed for: nobody else's hands open it. */
 function boundTo(id: string, { tenant, actor, subject }: Principal): string {
   return JSON.stringify([id, tenant, actor.id, subject])
-}
-
-/** Roles, as people read them. */
-export function rolesIn(approvers: readonly (readonly string[])[]): string {
-  return approvers.map((roles) => roles.join(' or ')).join(', and ')
 }
 
 /** What records say of a request. */

@@ -603,7 +603,7 @@ export const registry = {
   CG_STEPUP_UNAVAILABLE: {
     status: 503,
     rpc: -31422,
-    publicText: 'the ticket system gives no answer now, so the call is refused; try again later',
+    publicText: 'nobody can say now whether this call has what it needs, so it is refused; try again later',
     fix: 'the record names what failed: address, token or answer of the system in `tickets`, the disk, or that too many calls wait for approval; nothing passes without it',
     sees: both,
   },

@@ -4,6 +4,11 @@ import type { JsonObject } from '../call/json.ts'
 /** Name of a role of approvers, in rules and in `approvals.roles` of the configuration. */
 export const APPROVER_ROLE = /^[a-z][a-z0-9-]{0,31}$/
 
+/** Roles as people read them: one of each list. */
+export function rolesIn(approvers: readonly (readonly string[])[]): string {
+  return approvers.map((roles) => roles.join(' or ')).join(', and ')
+}
+
 /** What is asked of approvers: one call, by whom, why, and what it would do. */
 export interface ApprovalRequest {
   /** Keyed hash of the exact call: its caller, the definition of its tool, its arguments. */
@@ -98,8 +103,6 @@ export interface CallApprovals {
   parked(id: string, principal: Principal, server: string | undefined): ParkedCall | undefined
   /** Told of an approval whose call is about to be sent. */
   used(id: string): void
-  /** Where people decide in a browser; undefined: they cannot. */
-  link(id: string): string | undefined
 }
 
 /** Too many requests wait. */

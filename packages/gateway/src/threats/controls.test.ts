@@ -40,6 +40,11 @@ function stateOf(
   return control.judge({ config, rules })
 }
 
+const APPROVALS = 'approvals: { roles: { dba: ["cli:grace"] } }'
+const OWNED =
+  'servers: { a: { command: [a], tools: { t: { owned: [{ at: /id, type: order }] } } }, b: { command: [b] } }'
+const OWNERSHIP = (mode: string): string =>
+  `ownership: { mode: ${mode}, types: { order: { source: claims, equals: [subject] } } }`
 const TICKETS = 'tickets: { type: file, path: tickets.yaml }'
 
 /** Each control that can be switched: what switches it on, or off, and what the page says then. */
@@ -127,6 +132,21 @@ const SWITCHED: readonly (readonly [
   ['policy.tickets', { rules: [{ ...RULE, decision: 'require_ticket' }] }, 'off', /set `tickets`/],
   ['policy.tickets', { more: TICKETS, rules: [RULE] }, 'off', /no rule/],
   ['policy.tickets', { more: TICKETS, rules: [{ ...RULE, readsTicket: true }] }, 'enforce'],
+  ['policy.approvals', { rules: [{ ...RULE, decision: 'require_approval' }] }, 'off', /set `approvals`/],
+  ['policy.approvals', { more: APPROVALS, rules: [RULE] }, 'off', /no rule/],
+  ['policy.approvals', { more: APPROVALS, rules: [{ ...RULE, decision: 'require_approval' }] }, 'enforce'],
+  ['policy.defer', { rules: [RULE] }, 'off', /no rule/],
+  ['policy.defer', { rules: [{ ...RULE, decision: 'defer' }] }, 'enforce'],
+  ['policy.redact', { rules: [RULE] }, 'off', /no rule/],
+  ['policy.redact', { rules: [{ ...RULE, decision: 'redact', mode: 'observe' }] }, 'observe'],
+  ['ownership.ids', {}, 'off', /`owned`/],
+  ['ownership.ids', { servers: OWNED, more: OWNERSHIP('enforce') }, 'partly', /^off for b; /],
+  [
+    'ownership.ids',
+    { servers: OWNED.replace(', b:', ', c:'), more: OWNERSHIP('observe') },
+    'partly',
+    /observe for a/,
+  ],
   ['dlp.arguments', {}, 'off', /dlp.arguments/],
   ['dlp.arguments', { more: 'dlp: { arguments: { email: mask } }' }, 'enforce'],
   ['dlp.arguments', { more: 'dlp: { mode: observe, arguments: { email: mask } }' }, 'observe'],

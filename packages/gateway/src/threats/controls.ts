@@ -263,6 +263,54 @@ export const CONTROLS: Readonly<Record<string, Control>> = {
       )
     },
   },
+  'policy.approvals': {
+    does: 'a call that a rule holds back runs once, after somebody else approved this very call',
+    codes: ['CG_STEPUP_APPROVAL', 'CG_STEPUP_DENIED', 'CG_STEPUP_RESUME'],
+    keys: ['approvals.roles', 'policy.files'],
+    judge: ({ config, rules }) => {
+      if (config.approvals === undefined)
+        return { state: 'off', note: 'set `approvals`; until then what needs approval is refused' }
+      return ofRules(
+        rules.filter(({ decision }) => decision === 'require_approval'),
+        'no rule says `require_approval`',
+      )
+    },
+  },
+  'policy.defer': {
+    does: 'a call that is allowed is put off while a rule says that this is not its time',
+    codes: ['CG_POLICY_DEFERRED'],
+    keys: ['policy.files'],
+    judge: ({ rules }) =>
+      ofRules(
+        rules.filter(({ decision }) => decision === 'defer'),
+        'no rule says `defer`',
+      ),
+  },
+  'policy.redact': {
+    does: 'a rule takes kinds of data out of the calls that it is about, whatever `dlp` lets pass',
+    codes: [],
+    keys: ['policy.files'],
+    judge: ({ rules }) =>
+      ofRules(
+        rules.filter(({ decision }) => decision === 'redact'),
+        'no rule says `redact`',
+      ),
+  },
+  'ownership.ids': {
+    does: 'an argument that names an object of somebody else is refused, where the operator says which arguments do',
+    codes: ['CG_OWNER_FOREIGN', 'CG_OWNER_UNAVAILABLE'],
+    keys: ['servers.<id>.tools.<tool>.owned', 'ownership.types', 'ownership.mode'],
+    judge: (running) =>
+      byServer(
+        running,
+        (id) => {
+          const { ownership, servers } = running.config
+          const tools = id === undefined ? {} : (servers[id]?.tools ?? {})
+          return Object.values(tools).some(({ owned }) => owned !== undefined) ? ownership.mode : 'off'
+        },
+        'say `owned` of tools whose arguments name objects, and keep `ownership.mode: enforce`',
+      ),
+  },
   'policy.injection-label': {
     does: 'a session that was given text like instructions is marked, and rules hold it to less',
     codes: [],

@@ -87,7 +87,9 @@ test('what was changed is told from what would have been, and from what was refu
 
 test('what only observes is counted once a call: rules, lists of egress, data in answers', async () => {
   const found = await counted([
-    outcome(1, { decision: observing(['no-bulk', 'no-night', '(egress: not_listed)']) }),
+    outcome(1, {
+      decision: observing(['no-bulk', 'no-night', '(egress: not_listed)', '(ownership: order)']),
+    }),
     outcome(2, {
       decision: observing([
         '(dlp: drop hidden_text.tags in the result)',
@@ -98,6 +100,7 @@ test('what only observes is counted once a call: rules, lists of egress, data in
   assert.deepEqual(found, {
     'policy.default-deny': { refused: 0, changed: 0, observed: 1, last: at(1) },
     'egress.lists': { refused: 0, changed: 0, observed: 1, last: at(1) },
+    'ownership.ids': { refused: 0, changed: 0, observed: 1, last: at(1) },
     'dlp.hidden-text': { refused: 0, changed: 0, observed: 1, last: at(2) },
     'dlp.results': { refused: 0, changed: 0, observed: 1, last: at(2) },
   })

@@ -18,7 +18,7 @@ const CONTROL_OF: ReadonlyMap<string, string> = new Map(
 )
 
 /** What stages write of themselves among the rules that only observed. */
-const STAGE = /^\((egress): \S+\)$|^\((dlp): \S+ (\S+) in the (argument|result)\)$/
+const STAGE = /^\((egress|ownership): \S+\)$|^\((dlp): \S+ (\S+) in the (argument|result)\)$/
 
 /**
  * Counts firings by control. Controls without codes of their own refuse under the code of another one, or nothing: they have no count.
@@ -64,8 +64,8 @@ function placeControl(place: string): string {
 }
 
 function observedBy(name: string): string {
-  const [, egress, dlp, found, where] = STAGE.exec(name) ?? []
-  if (egress !== undefined) return 'egress.lists'
+  const [, judge, dlp, found, where] = STAGE.exec(name) ?? []
+  if (judge !== undefined) return judge === 'egress' ? 'egress.lists' : 'ownership.ids'
   if (dlp === undefined) return 'policy.default-deny'
   if (where === 'argument') return 'dlp.arguments'
   return found?.startsWith('hidden_text') === true ? 'dlp.hidden-text' : 'dlp.results'

@@ -24,28 +24,28 @@ export function createOwnershipStage({
   placesOf,
   owners,
 }: OwnershipOptions): Stage<AuthorizedCall, AuthorizedCall> {
-  async function foreign(
+  async function problemAt(
     call: AuthorizedCall,
-    places: readonly OwnedPlace[],
+    place: OwnedPlace,
     signal: AbortSignal,
-  ): Promise<string | undefined> {
-    const problems = await Promise.all(
-      places.map(async (place) => {
-        const { type, relation, required } = place
-        let ids: readonly string[]
-        try {
-          ids = idsAt(call.args, place)
-        } catch (cause) {
-          if (!(cause instanceof NoId)) throw cause
-          return `${type}: ${cause.message}`
-        }
-        if (ids.length === 0) return required ? `${type}: no id` : undefined
-        const owned = await owners.get(type)?.owned(ids, call.principal, relation, signal)
-        const others = ids.filter((id) => owned?.has(id) !== true).length
-        return others === 0 ? undefined : `${type}: ${others} of ${ids.length} ids are not the caller's`
-      }),
-    )
-    return problems.find((problem) => problem !== undefined)
+  ): Promise<Problem | undefined> {
+    const { type, relation, required } = place
+    const foreign = (internal: string): Problem => ({
+      code: 'CG_OWNER_FOREIGN',
+      type,
+      internal: `${type}: ${internal}`,
+    })
+    try {
+      const ids = idsAt(call.args, place)
+      if (ids.length === 0) return required ? foreign('no id') : undefined
+      const owned = await owners.get(type)?.owned(ids, call.principal, relation, signal)
+      const others = ids.filter((id) => owned?.has(id) !== true).length
+      return others === 0 ? undefined : foreign(`${others} of ${ids.length} ids are not the caller's`)
+    } catch (cause) {
+      if (cause instanceof NoId) return foreign(cause.message)
+      if (cause instanceof OwnersDown) return { code: 'CG_OWNER_UNAVAILABLE', type, internal: cause.message }
+      throw cause
+    }
   }
 
   return {
@@ -62,30 +62,23 @@ export function createOwnershipStage({
     places: readonly OwnedPlace[],
     signal: AbortSignal,
   ): Promise<AuthorizedCall> {
-    const { decision, facts, policy } = call
-    let problem: string | undefined
-    try {
-      problem = await foreign(call, places, signal)
-    } catch (cause) {
-      if (!(cause instanceof OwnersDown)) throw cause
-      if (mode === 'observe') return observed(call, 'nobody could say')
-      throw new Refusal('CG_OWNER_UNAVAILABLE', {
-        internal: cause.message,
-        cause,
-        judgement: { decision, facts, policy },
-      })
-    }
+    const problems = await Promise.all(places.map((place) => problemAt(call, place, signal)))
+    const problem = problems.find((each) => each !== undefined)
     if (problem === undefined) return call
-    if (mode === 'observe') return observed(call, problem)
-    throw new Refusal('CG_OWNER_FOREIGN', { internal: problem, judgement: { decision, facts, policy } })
+    const { decision, facts, policy } = call
+    if (mode === 'observe')
+      return {
+        ...call,
+        decision: { ...decision, observed: [...decision.observed, `(ownership: ${problem.type})`] },
+      }
+    const { code, internal } = problem
+    throw new Refusal(code, { internal, judgement: { decision, facts, policy } })
   }
 }
 
-function observed(call: AuthorizedCall, problem: string): AuthorizedCall {
-  const type = problem.split(':', 1)[0] ?? ''
-  const { decision } = call
-  return {
-    ...call,
-    decision: { ...decision, observed: [...decision.observed, `(ownership: ${type})`] },
-  }
+/** Why a place speaks against a call. */
+interface Problem {
+  readonly code: 'CG_OWNER_FOREIGN' | 'CG_OWNER_UNAVAILABLE'
+  readonly type: string
+  readonly internal: string
 }

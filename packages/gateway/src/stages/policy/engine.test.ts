@@ -227,3 +227,65 @@ test('conditions of one call share one budget: what a stranger can make dear is 
   assert.match(big.errors[0]?.message ?? '', /costs more than 200000 steps/)
   assert.equal(ask(set, 'x.y', { a: [1, 2, 3] }).effect, 'allow')
 })
+
+test('deny beats defer, defer beats what is required, and what is required beats what is changed', () => {
+  verifies('play3.decisions.defer')
+  const rules: [string, string][] = [
+    ['deny', '- { rule: d, when: { tool: "a.*", cond: "args.d" }, decision: deny }\n'],
+    ['defer', '- { rule: f, when: { tool: "a.*", cond: "args.f" }, decision: defer, retry_after: 7 }\n'],
+    ['defer', '- { rule: g, when: { tool: "a.*", cond: "args.f" }, decision: defer, retry_after: 9 }\n'],
+    ['step_up', '- { rule: t, when: { tool: "a.*", cond: "args.t" }, decision: require_ticket }\n'],
+    [
+      'step_up',
+      '- { rule: p, when: { tool: "a.*", cond: "args.p" }, decision: require_approval, approvers: [dba] }\n',
+    ],
+    ['allow', '- { rule: r, when: { tool: "a.*", cond: "args.r" }, decision: redact, classes: [email] }\n'],
+  ]
+  const set = policy(rules.map(([, rule]) => rule).join('') + ALLOW_ALL)
+  const answer = (on: string) =>
+    set.decide(
+      callOf({
+        server: 'a',
+        tool: 'b',
+        arguments: Object.fromEntries([...'dftpr'].map((k) => [k, on.includes(k)])),
+      }),
+      { now: NOW, conceal: (value) => value },
+    )
+  for (const [on, effect, ids] of [
+    ['dftpr', 'deny', ['d']],
+    ['ftpr', 'defer', ['f', 'g']],
+    ['tpr', 'step_up', ['t', 'p']],
+    ['pr', 'step_up', ['p']],
+    ['r', 'allow', ['r', 'allow-all']],
+    ['', 'allow', ['allow-all']],
+  ] as const) {
+    const { decision, redactions, retryAfterS, requires } = answer(on)
+    assert.deepEqual([decision.effect, decision.rules], [effect, ids], on)
+    assert.equal(redactions.length, on.includes('r') && !/[df]/.test(on) ? 1 : 0, on)
+    assert.equal(retryAfterS, effect === 'defer' ? 9 : undefined, 'the longest wait')
+    assert.deepEqual(
+      requires,
+      effect === 'step_up'
+        ? { ticket: on.includes('t'), approvers: [['dba']] }
+        : { ticket: false, approvers: [] },
+      on,
+    )
+  }
+})
+
+test('a rule that defers, requires or redacts and cannot be evaluated applies; it never grants', () => {
+  verifies('play3.decisions.redact')
+  const of = (decision: string) =>
+    policy(
+      `- { rule: r, when: { tool: "a.*", cond: "args.n > 1" }, decision: ${decision} }\n${ALLOW_ALL}`,
+    ).decide(callOf({ server: 'a', tool: 'b', arguments: { n: 'no number' } }), {
+      now: NOW,
+      conceal: (value) => value,
+    })
+  assert.equal(of('defer').decision.effect, 'defer')
+  assert.deepEqual(of('require_approval, approvers: [dba]').requires.approvers, [['dba']])
+  const redacting = of('redact, classes: [email]')
+  assert.deepEqual([redacting.decision.effect, redacting.redactions.length], ['allow', 1])
+  const alone = policy('- { rule: r, when: { tool: "a.*" }, decision: redact, classes: [email] }')
+  assert.equal(ask(alone, 'a.b').reason, 'no_rule_allows')
+})

@@ -304,3 +304,23 @@ test('enforced rules refuse exactly the calls of which their trial said so: 10,0
   assert.ok(count > 1_000 && count < 9_000, `${count}`)
   for (const rule of ['rows', 'mails', 'late']) assert.ok(predicted.some((one) => one?.includes(rule)))
 })
+
+test('results of a task lose what a rule might have taken out of its call, whatever the condition was', async (t) => {
+  verifies('play3.decisions.redact')
+  const { file, write } = folder(t)
+  write(`- { rule: r, when: { tool: "crm.*", cond: "args.table == 'staff'" }, decision: redact, classes: [email] }
+- { rule: other, when: { tool: "crm.*", actor: "other" }, decision: redact, classes: [phone] }
+- { rule: trial, when: { tool: "crm.*" }, decision: redact, classes: [iban], mode: observe }
+${ALLOW_ALL}`)
+  const holder = await PolicyHolder.open([file], () => KEY, createLimitStore({ clock: () => 0 }))
+  const call = parsedCall('crm', 'export', {})
+  const polled = holder.authorize({ ...call, task: { taskId: 't', class: 'write' } })
+  assert.deepEqual(
+    polled.redactions?.map(({ classes }) => classes),
+    [['email']],
+  )
+  assert.equal(
+    holder.authorize({ ...parsedCall('web', 'x', {}), task: { taskId: 't', class: 'read' } }).redactions,
+    undefined,
+  )
+})

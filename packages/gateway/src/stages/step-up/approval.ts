@@ -7,6 +7,7 @@ import {
   type CallApproval,
   type CallApprovals,
   TooManyApprovals,
+  rolesIn,
 } from '../../ports/call-approvals.ts'
 import { RESUME_TOOL } from './resume.ts'
 
@@ -115,12 +116,10 @@ export function createApprovalCheck(options: ApprovalOptions) {
     const { approval } = await options.ask(call, { approval: question }, signal)
     return approval?.kind === 'result' && member(approval.result, 'action') === 'accept'
   }
+}
 
-  function sentence({ id, approvers, endsAt }: CallApproval): string {
-    const link = approvals?.link(id)
-    const who = approvers.map((roles) => roles.join(' or ')).join(', and by ')
-    return `this call needs approval by ${who}${link === undefined ? '' : ` at ${link}`} until ${new Date(endsAt).toISOString()} (request ${id})`
-  }
+function sentence({ id, approvers, endsAt }: CallApproval): string {
+  return `this call needs approval by ${rolesIn(approvers)} until ${new Date(endsAt).toISOString()} (request ${id})`
 }
 
 /** The call as its host wrote it: placeholders are put back when it runs, and not where it waits. */

@@ -1,5 +1,5 @@
 import { canonicalize } from '@callgate/evidence'
-import type { AuthorizedCall, ConfirmedApproval, ConfirmedTicket, OnceCall, StepUp } from '../../call/call.ts'
+import type { AuthorizedCall, Confirmed, OnceCall, StepUp } from '../../call/call.ts'
 import { isTicketId } from '../../call/authorization.ts'
 import type { InputRequests, InputResponses } from '../../call/input.ts'
 import { isJsonObject, member, stringMember } from '../../call/json.ts'
@@ -79,7 +79,7 @@ export function createStepUpStage(options: StepUpOptions): Stage<AuthorizedCall,
     return id !== undefined && isTicketId(id) ? id : undefined
   }
 
-  async function confirmed(call: AuthorizedCall, id: string, signal: AbortSignal): Promise<ConfirmedTicket> {
+  async function confirmed(call: AuthorizedCall, id: string, signal: AbortSignal): Promise<Confirmed> {
     const code = codeOf(call)
     let ticket: Ticket | undefined
     try {
@@ -168,10 +168,7 @@ function question({ target }: AuthorizedCall, code: string): InputRequests[strin
 }
 
 /** Takes a ticket or an approval for one call, durably. @returns false: it was taken before. @throws Error when nobody can say */
-export type Claim = (
-  kind: 'ticket' | 'approval',
-  confirmed: ConfirmedTicket | ConfirmedApproval,
-) => Promise<boolean>
+export type Claim = (kind: 'ticket' | 'approval', confirmed: Confirmed) => Promise<boolean>
 
 /**
  * Row 9b: the last thing before the record. A ticket that was confirmed and an approval that was given are used up here, whatever
@@ -195,27 +192,21 @@ export function createClaimStage(
   async function taken(call: OnceCall): Promise<OnceCall> {
     const { confirmed, approved } = call
     // An approval that is claimed twice was given to one call; the ticket is then still good for that one.
-    if (approved !== undefined) {
-      await take('approval', approved)
-      approvals?.used(approved.id)
-    }
+    if (approved !== undefined) await take('approval', approved)
     if (confirmed !== undefined) await take('ticket', confirmed)
     return call
   }
 
-  async function take(
-    kind: 'ticket' | 'approval',
-    confirmed: ConfirmedTicket | ConfirmedApproval,
-  ): Promise<void> {
+  async function take(kind: 'ticket' | 'approval', confirmed: Confirmed): Promise<void> {
     let first: boolean
     try {
       first = await claim(kind, confirmed)
     } catch (cause) {
       throw new Refusal('CG_STEPUP_UNAVAILABLE', { internal: `the ${kind} could not be claimed`, cause })
     }
-    if (first) return
     if (kind === 'approval') approvals?.used(confirmed.id)
-    throw new Refusal('CG_STEPUP_REFUSED', {
+    if (first) return
+    throw new Refusal(kind === 'ticket' ? 'CG_STEPUP_REFUSED' : 'CG_STEPUP_DENIED', {
       publicText: `the ${kind} does not stand for this call: it was used for another one`,
       internal: `${kind} ${confirmed.id} was used before`,
     })

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import * as fc from 'fast-check'
 import {
+  blindRows,
   corpusRowsOfAll,
   goalsForSlots,
   hashOf,
@@ -260,4 +261,15 @@ test('10 KB of the corpora cost at most a millisecond', (t) => {
   if (process.env['CALLGATE_PROOF_COST'] === undefined)
     assert.ok(score <= 4 * ten, `${(score / ten).toFixed(1)} x`)
   else assert.ok(score <= 1, `${score.toFixed(2)} ms`)
+})
+
+test('of texts that nobody had seen the report tells what is flagged', () => {
+  const report = readFileSync(new URL('../../../../../docs/injection-model.md', import.meta.url), 'utf8')
+  const sets = Map.groupBy(blindRows(), ({ set }) => set)
+  assert.deepEqual([...sets.keys()], ['blind-wrapped', 'blind-poisoned', 'blind-result', 'blind-definition'])
+  for (const [set, rows] of sets) {
+    const share = flagged(rows, isFlagged)
+    const line = `| ${set} | ${rows[0]?.attack === true ? 'yes' : 'no'} | ${rows.length} | ${share.toFixed(1)} |`
+    assert.ok(report.includes(line), `the report lacks \`${line}\``)
+  }
 })
