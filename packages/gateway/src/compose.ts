@@ -18,7 +18,7 @@ import type { JsonObject } from './call/json.ts'
 import type { Principal } from './call/call.ts'
 import { Refusal, type Target } from './call/refusal.ts'
 import type { EnclosedGate, GateListener, RunningGate } from './cli/world.ts'
-import { listen } from './compose-listener.ts'
+import { openHostSide } from './compose-listener.ts'
 import { openLog } from './compose-log.ts'
 import { createNotes } from './compose-notes.ts'
 import { openOwnCredentials } from './compose-credentials.ts'
@@ -70,12 +70,7 @@ import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openOwnership } from './compose-ownership.ts'
-import { openServerTls, openTls } from './compose-tls.ts'
-import { CONSENT_PATH, createConsent } from './wire/consent.ts'
-import { ENROL_PATH, createEnrol } from './wire/enrol.ts'
-import { createListener } from './wire/http-listener.ts'
-import { createMcpEndpoint } from './wire/mcp-endpoint.ts'
-import { createRoutes } from './wire/routes.ts'
+import { openServerTls } from './compose-tls.ts'
 
 /** Milliseconds between looks at policy files and approvals. */
 const LOOK_MS = 500
@@ -92,9 +87,6 @@ const DEFAULT_LIST_MS = 5_000
 
 /** Processes of `callgate wrap` that may run at once on one state folder. */
 const MAX_NODES = 64
-
-/** Base URL of a gate without a port. */
-const NOWHERE = 'http://127.0.0.1'
 
 /** Starts the gate behind its listener. */
 export function startGate(config: GatewayConfig, version: string): Promise<RunningGate> {
@@ -123,7 +115,7 @@ async function compose(
   version: string,
   enclosed: GateListener | undefined,
 ): Promise<EnclosedGate> {
-  const { state, listener } = config
+  const { state } = config
   const now = Date.now
   const evidenceKey = await openEvidenceKey(config)
   const { log, node, directory } = await openLog(
@@ -403,63 +395,25 @@ async function compose(
   }
 
   let draining = false
-  const hosts = new Set<string>(listener.allowedHosts)
-  // A gate without a port is reached inside this process alone.
-  const tls =
-    enclosed === undefined && listener.tls !== undefined ? await openTls(listener.tls, note, ends) : undefined
-  const server = createListener(
-    { ...listener, tls: tls?.material, hosts, origins: new Set(listener.allowedOrigins) },
-    {
-      serve: (exchange) => routes.serve(exchange),
-      refuse: (exchange, refusal) => routes.refuse(exchange, refusal),
-    },
-  )
-  const url = enclosed === undefined ? await listen(server, listener.host, listener.port) : NOWHERE
-  tls?.watch(server)
-  const publicUrl = listener.publicUrl ?? url
-  const { port } = new URL(url)
-  for (const name of ['127.0.0.1', 'localhost', '[::1]']) hosts.add(`${name}:${port}`)
-  hosts.add(new URL(publicUrl).host)
-  const routes = createRoutes({
-    endpoint: createMcpEndpoint({
-      gate,
-      keys: keyRing,
-      states,
-      learnPrompts: resolver.learnPrompts,
-      promptOf: resolver.promptOf,
-      publicUrl,
-      proofAlgorithms: config.identity.algorithms,
-      maxRequestBytes: listener.maxRequestBytes,
-      version,
-      now,
-      draining: () => draining,
-    }),
-    publicUrl,
-    binding: {
-      proofAlgorithms: config.identity.algorithms,
-      required: config.identity.replay === 'proof',
-      certificates: listener.tls?.clientCa !== undefined,
-    },
-    // The dev issuer has no listener that a host could be sent to.
-    issuers: config.identity.issuers.filter((issuer) => !issuer.dev).map((issuer) => issuer.issuer),
+  const host = await openHostSide(config, {
+    enclosed: enclosed !== undefined,
+    version,
+    gate,
+    keyRing,
+    states,
+    resolver,
+    identity,
+    enrolments,
+    consents,
+    mayUse,
     ready: () => discovery.settled,
-    count: (peer, code) => refusals.count(peer, code),
-    posted: {
-      ...(enrolments && {
-        [ENROL_PATH]: createEnrol({
-          publicUrl,
-          proveKey: identity.proveKey,
-          refund: identity.refund,
-          redeem: (code, jwk, peer) => enrolments.redeem(code, jwk, peer),
-          now,
-        }),
-      }),
-      ...(consents && {
-        [CONSENT_PATH]: createConsent({ publicUrl, identify: gate.identify, mayUse, consents }),
-      }),
-    },
+    refusals,
     draining: () => draining,
+    note,
+    ends,
+    now,
   })
+  const { server, url, publicUrl } = host
   const verbs = [
     ...(enrolments === undefined ? [] : enrolmentVerbs(enrolments, publicUrl)),
     ...(consents === undefined ? [] : consentVerbs(consents)),
@@ -511,7 +465,7 @@ async function compose(
       clearInterval(takeApprovals)
       ends.close()
       unwatch()
-      tls?.close()
+      host.close()
       serverTls.close()
       keyRing.close()
       listeners.close()

@@ -16,7 +16,7 @@ import {
   SELECTORS,
   TARGETS,
   type Selector,
-} from '../stages/policy/document.ts'
+} from '../stages/policy/vocabulary.ts'
 import { APPROVER_ROLE } from '../ports/call-approvals.ts'
 import { DATA_CLASSES } from '../text/data-class.ts'
 import { MAX_GLOB_LENGTH } from '../stages/policy/glob.ts'

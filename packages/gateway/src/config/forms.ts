@@ -87,3 +87,8 @@ function parsed(value: string): URL | undefined {
 function isSafeTransport(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
 }
+
+/** A time in milliseconds with a default and bounds. */
+export function duration(defaultMs: number, atLeast: number, atMost: number): z.ZodDefault<z.ZodInt> {
+  return z.int().min(atLeast).max(atMost).default(defaultMs)
+}

@@ -6,27 +6,27 @@ import { compileGlob, isLiteral, MAX_GLOB_LENGTH, type Glob } from './glob.ts'
 import { didYouMean, nearestName, quoted, type Place, type Problem } from './problem.ts'
 import { offsetInFile } from './scalar-place.ts'
 import { offsetOf, YamlSource } from './yaml-source.ts'
-
-/** Most rules of one file. */
-export const MAX_RULES = 10_000
-/** Most globs of one `when` key. */
-export const MAX_GLOBS = 100
-/** Longest condition in UTF-16 units. */
-export const MAX_CONDITION_LENGTH = 8_192
-
-/** Keys of `when` that select by glob. */
-export const SELECTORS = [
-  'tool',
-  'server',
-  'class',
-  'actor',
-  'tenant',
-  'purpose',
-  'method',
-  'resource',
-  'prompt',
-] as const
-export type Selector = (typeof SELECTORS)[number]
+import {
+  MAX_RULES,
+  MAX_GLOBS,
+  MAX_CONDITION_LENGTH,
+  SELECTORS,
+  type Selector,
+  MAX_APPROVERS,
+  RULE_KEYS,
+  WHEN_KEYS,
+  DECISIONS,
+  LATER_DECISIONS,
+  KEYS_OF,
+  DIRECTIONS,
+  RETRY_AFTER_S,
+  MAX_RETRY_AFTER_S,
+  MODES,
+  RULE_ID,
+  TARGETS,
+  MAX_NOTE_LENGTH,
+  CLOSED,
+} from './vocabulary.ts'
 
 /** A condition's text and where each of its characters stands in the file. */
 export interface ConditionSource {
@@ -64,52 +64,6 @@ export interface PolicyDocument {
   readonly text: string
   readonly rules: readonly RuleSource[]
   readonly problems: readonly Problem[]
-}
-
-/** Most roles of one rule. */
-export const MAX_APPROVERS = 16
-
-const RULE_KEYS = [
-  'rule',
-  'when',
-  'decision',
-  'approvers',
-  'classes',
-  'in',
-  'retry_after',
-  'mode',
-  'owner',
-  'why',
-  'until',
-] as const
-const WHEN_KEYS = [...SELECTORS, 'cond'] as const
-/** What a rule may decide. */
-export const DECISIONS = ['allow', 'deny', 'defer', 'require_ticket', 'require_approval', 'redact'] as const
-const LATER_DECISIONS = new Set(['route'])
-/** Keys that say more of one decision, and mean nothing beside another. */
-export const KEYS_OF = {
-  approvers: 'require_approval',
-  classes: 'redact',
-  in: 'redact',
-  retry_after: 'defer',
-} as const
-/** Where a rule takes something out. */
-export const DIRECTIONS = ['arguments', 'results'] as const
-/** Seconds after which a deferred call may be made again, unless its rule says otherwise; and the longest that a rule may say. */
-const RETRY_AFTER_S = 60
-export const MAX_RETRY_AFTER_S = 86_400
-/** Modes of a rule; the first is the default. */
-export const MODES = ['enforce', 'observe'] as const
-/** Form of a rule's id. */
-export const RULE_ID = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/
-/** Selectors of which a rule has at most one. */
-export const TARGETS = ['tool', 'resource', 'prompt'] as const
-/** Longest `owner` and `why`, in UTF-16 units. */
-export const MAX_NOTE_LENGTH = 500
-/** Closed vocabularies: a word outside them is a typing error, not a name that may come. */
-export const CLOSED: Readonly<Partial<Record<Selector, readonly string[]>>> = {
-  class: ['read', 'write', 'destructive', 'egress', 'memory', 'poll'],
-  method: ['tools/call', 'resources/read', 'prompts/get'],
 }
 
 /** Reads one policy file: a list of rules in the playbook's form (playbook Play 3). Never throws. */
@@ -192,18 +146,7 @@ class Reader {
     }
     const when = this.#when(map, members.get('when'))
     const decision = this.#decision(map, members.get('decision'))
-    for (const [key, goesWith] of Object.entries(KEYS_OF))
-      if (members.has(key) && decision !== undefined && decision !== goesWith)
-        this.#source.add(offsetOf(members.get(key)), `\`${key}\` goes with \`decision: ${goesWith}\` only`)
-    const approvers = decision === 'require_approval' ? this.#approvers(map, members.get('approvers')) : []
-    const redaction =
-      decision === 'redact'
-        ? {
-            classes: this.#words(map, members.get('classes'), 'classes', DATA_CLASSES),
-            in: members.has('in') ? this.#words(map, members.get('in'), 'in', DIRECTIONS) : DIRECTIONS,
-          }
-        : undefined
-    const retryAfterS = decision === 'defer' ? this.#retryAfter(members.get('retry_after')) : undefined
+    const details = this.#details(map, members, decision)
     const mode = this.#word(members.get('mode'), 'mode', MODES) ?? 'enforce'
     const owner = this.#note(members.get('owner'), 'owner')
     const why = this.#note(members.get('why'), 'why')
@@ -215,9 +158,7 @@ class Reader {
       ...place,
       ...when,
       decision,
-      approvers,
-      redaction,
-      retryAfterS,
+      ...details,
       mode,
       owner,
       why,
@@ -319,6 +260,28 @@ class Reader {
       return undefined
     }
     return this.#word(node, 'decision', DECISIONS)
+  }
+
+  /** What a rule says beside its decision, which means nothing beside another. */
+  #details(
+    map: Mapping,
+    members: ReadonlyMap<string, Node | null>,
+    decision: Effect | undefined,
+  ): Pick<RuleSource, 'approvers' | 'redaction' | 'retryAfterS'> {
+    for (const [key, goesWith] of Object.entries(KEYS_OF))
+      if (members.has(key) && decision !== undefined && decision !== goesWith)
+        this.#source.add(offsetOf(members.get(key)), `\`${key}\` goes with \`decision: ${goesWith}\` only`)
+    const redacts = decision === 'redact'
+    return {
+      approvers: decision === 'require_approval' ? this.#approvers(map, members.get('approvers')) : [],
+      redaction: redacts
+        ? {
+            classes: this.#words(map, members.get('classes'), 'classes', DATA_CLASSES),
+            in: members.has('in') ? this.#words(map, members.get('in'), 'in', DIRECTIONS) : DIRECTIONS,
+          }
+        : undefined,
+      retryAfterS: decision === 'defer' ? this.#retryAfter(members.get('retry_after')) : undefined,
+    }
   }
 
   #approvers(map: Mapping, node: Node | null | undefined): string[] {

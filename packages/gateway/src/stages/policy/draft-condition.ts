@@ -2,7 +2,7 @@ import type { ASTNode } from '@marcbachmann/cel-js'
 import type { Effect } from '../../call/decision.ts'
 import { isJsonObject, member, type Json, type JsonObject } from '../../call/json.ts'
 import { ConditionError, parseCondition } from './cel.ts'
-import { MAX_CONDITION_LENGTH } from './document.ts'
+import { MAX_CONDITION_LENGTH } from './vocabulary.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
 
 /** A rule that cannot be drafted from a call. The message says what is in the way and what would be right. */
