@@ -153,6 +153,16 @@ const WHAT_PASSES: readonly Proof[] = [
   },
 ]
 
+const TO_LIVE_WITH: readonly Proof[] = [
+  {
+    name: 'trial',
+    command: test('test/rollout.test.ts'),
+    env: { CALLGATE_PROOF_MIXED_CALLS: '10000' },
+    minutes: 20,
+    figure: tests,
+  },
+]
+
 /** Proofs by issue number and by name. */
 const ISSUES: Readonly<Record<string, readonly Proof[]>> = {
   '2': SPINE,
@@ -163,6 +173,8 @@ const ISSUES: Readonly<Record<string, readonly Proof[]>> = {
   'who-is-calling': WHO_IS_CALLING,
   '5': WHAT_PASSES,
   'what-passes': WHAT_PASSES,
+  '6': TO_LIVE_WITH,
+  'to-live-with': TO_LIVE_WITH,
 }
 
 /** Runs a command, shows what it prints, and returns all of it. */

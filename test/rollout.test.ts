@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, after, test } from 'node:test'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Fixture, textTool } from './harness/fixtures.ts'
+import { seededRandom } from './harness/load.ts'
 import { BIN, TestGate } from './harness/gate.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'callgate-rollout-'))
@@ -182,4 +183,140 @@ ownership: { mode: observe, types: { page: { source: claims, prefix: "{tenant}-"
   assert.match(stdout, /no-mail would change 1 call/)
   assert.match(stdout, /freeze would put off 1 call/)
   assert.doesNotMatch(stdout, /unknown|no rule on trial/)
+})
+
+/** Calls of the replay: 10,000 by `npm run proof -- 6`. */
+const MIXED = Number(process.env['CALLGATE_PROOF_MIXED_CALLS'] ?? 300)
+const LANES = 8
+const TEXTS = [
+  'short',
+  'rather a long text',
+  '4012888888881881',
+  'to ada@example.com',
+  'see https://elsewhere.example.net/x',
+  'see https://example.com/x',
+  'FREEZE',
+  'for <EMAIL_1>',
+] as const
+
+test(`of ${MIXED} mixed calls enforcing refuses exactly those that the trial said`, async (t) => {
+  verifies('rollout.status')
+  const random = seededRandom(6)
+  const among = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] ?? assert.fail()
+  const calls = Array.from({ length: MIXED }, () => ({
+    tool: among(['note', 'note', 'note', 'read', 'page', 'delete']),
+    text: among(TEXTS),
+    rows: Math.floor(random() * 60),
+    page: among(['default-7', 'other-7']),
+    session: Math.floor(random() * (MIXED / 25)),
+    agent: among(['test-agent', 'second-agent']),
+  }))
+  const schema = {
+    type: 'object',
+    properties: { text: { type: 'string' }, rows: { type: 'integer' }, page: { type: 'string' } },
+  }
+  const trial = (mode: string) => {
+    const fixture = new Fixture(
+      ['note', 'read', 'page', 'delete'].map((name) => ({
+        name,
+        inputSchema: schema,
+        outcome: { kind: 'text', text: 'done, ask ada@example.com' },
+      })),
+    )
+    return TestGate.start(
+      {
+        folder: mkdtempSync(join(folder, 'g')),
+        servers: fixture.yaml('fix', {
+          more: 'approve: first-use\ntools: { page: { owned: [{ at: /page, type: page }] } }',
+        }),
+        policy: [
+          ['everything', 'when: { tool: "*" }, decision: allow'],
+          ['never-delete', 'when: { tool: "*.delete" }, decision: deny'],
+          [
+            'short-texts',
+            `when: { tool: fix.note, cond: "size(args.text) > 30" }, decision: deny, mode: ${mode}`,
+          ],
+          [
+            'ten-notes',
+            `when: { tool: fix.note, cond: 'session.count("fix.note", "1h") > 10' }, decision: deny, mode: ${mode}`,
+          ],
+          [
+            'few-rows',
+            `when: { tool: fix.read, cond: 'session.sum("fix.read", "args.rows", "1h") > 100' }, decision: require_ticket, mode: ${mode}`,
+          ],
+          [
+            'thousand',
+            `when: { tool: fix.page, cond: 'actor.count("fix.page", "1h") > 40' }, decision: deny, mode: ${mode}`,
+          ],
+          ['freeze', `when: { cond: "args.text == 'FREEZE'" }, decision: defer, mode: ${mode}`],
+          [
+            'second',
+            `when: { tool: fix.read, actor: second-*, cond: "args.rows > 50" }, decision: require_approval, approvers: [dba], mode: ${mode}`,
+          ],
+        ]
+          .map(([id, rest]) => `- { rule: ${id}, ${rest} }\n`)
+          .join(''),
+        more: `listener: { port: 0 }
+dlp: { mode: ${mode}, arguments: { credit_card: deny }, results: { email: placeholder } }
+egress: { mode: ${mode}, allow: [example.com], resolve: false }
+ownership: { mode: ${mode}, types: { page: { source: claims, prefix: "{tenant}-" } } }`,
+      },
+      t,
+    )
+  }
+  /** The code of each call; a lane keeps the order of its sessions and actors, lanes run side by side. */
+  const codes = async (gate: TestGate) => {
+    const tokens = new Map<string, string>()
+    const told: (string | undefined)[] = []
+    const lane = async (number: number): Promise<void> => {
+      for (const [i, { tool, session, agent, ...args }] of calls.entries()) {
+        if (session % LANES !== number) continue
+        const sid = `s${session}-${agent}`
+        const token = tokens.get(sid) ?? gate.mint({ sid, subject: sid, clientId: `${agent}-${number}` })
+        tokens.set(sid, token)
+        told[i] = /^CG_\w+/.exec((await gate.call(`fix__${tool}`, args, { token })).text)?.[0]
+      }
+    }
+    await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)))
+    return told
+  }
+  const watched = await trial('observe')
+  const before = await codes(watched)
+  await watched.stop()
+  const enforcing = await trial('enforce')
+  const after = await codes(enforcing)
+
+  // A session's calls came one after the other, so its records stand in their order.
+  const recorded = Map.groupBy(
+    (await watched.records()).flatMap(({ record }) => (record.kind === 'outcome' ? [record] : [])),
+    ({ subject }) => subject,
+  )
+  const predicted = calls.map(({ session, agent }) => {
+    const record = recorded.get(`s${session}-${agent}`)?.shift() ?? assert.fail('a call without its record')
+    const observed = record.decision?.observed ?? []
+    return (
+      record.code !== undefined ||
+      observed.some((one) => !one.startsWith('(dlp: ') || one.startsWith('(dlp: deny '))
+    )
+  })
+  const differing = calls.flatMap((call, i) =>
+    predicted[i] === (after[i] !== undefined) ? [] : [{ ...call, i, before: before[i], after: after[i] }],
+  )
+  assert.deepEqual(differing.slice(0, 5), [], `${differing.length} of ${MIXED} differ`)
+  const kinds = Map.groupBy(after, (code) => code ?? 'passed')
+  t.diagnostic(`of ${MIXED} calls: ${[...kinds].map(([kind, { length }]) => `${kind} ${length}`).join(', ')}`)
+  for (const kind of [
+    'passed',
+    'CG_POLICY_DENIED',
+    'CG_POLICY_DEFERRED',
+    'CG_DLP_ARGUMENT',
+    'CG_DLP_PLACEHOLDER',
+    'CG_EGRESS_DENIED',
+    'CG_OWNER_FOREIGN',
+  ])
+    assert.ok((kinds.get(kind)?.length ?? 0) > MIXED / 100, kind)
+  assert.ok(
+    before.filter((code) => code !== undefined).length <
+      after.filter((code) => code !== undefined).length / 2,
+  )
 })

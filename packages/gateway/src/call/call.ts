@@ -227,8 +227,10 @@ export interface AuthorizedCall extends ParsedCall, Judgement {
   readonly confirmed?: Confirmed | undefined
   /** Row 6b: the approval that was given to this very call, and must be claimed before it is sent. */
   readonly approved?: Confirmed | undefined
-  /** Takes back what the call added to windowed facts, for one that is stopped before it is sent. */
-  readonly counted?: (() => void) | undefined
+  /** Takes back what the call added to windowed facts: of all rules, for one that is stopped before it is sent, or of those on trial. */
+  readonly takeBack?: ((of: 'all' | 'on trial') => void) | undefined
+  /** A later row on trial would have refused it. */
+  readonly wouldRefuse?: true | undefined
 }
 
 /** Row 7: what the server gets, and what of that was found in it. */

@@ -175,7 +175,7 @@ function judgeTrial(
 function dataTrial(
   config: GatewayConfig,
   control: string,
-  [, action]: RegExpExecArray,
+  [, action, what]: RegExpExecArray,
   hits: readonly (Omit<Hit, 'fix'> & { readonly server: string })[],
 ): Trial {
   const servers = [...new Set(hits.map(({ server }) => server))]
@@ -191,7 +191,13 @@ function dataTrial(
       where.length === 0
         ? 'it is enforced by now'
         : `set ${where.map((key) => `\`${key}: enforce\``).join(', ')}; one server alone: \`servers.X.dlp.mode: enforce\``,
-    hits: hits.map((hit) => ({ ...hit, fix: `callgate explain ${hit.last} prints the exception` })),
+    hits: hits.map((hit) => ({
+      ...hit,
+      fix:
+        what === 'placeholder'
+          ? 'let the class pass in `dlp.results`, where agents must edit what they read'
+          : `callgate explain ${hit.last} prints the exception`,
+    })),
   }
 }
 

@@ -7,7 +7,7 @@ import type {
   Session,
 } from '../../call/call.ts'
 import { type Json, isJsonObject, member } from '../../call/json.ts'
-import type { ReasonCode } from '../../call/reason-code.ts'
+import { onTrial } from '../../call/on-trial.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import { parseExact } from '../../mcp/json-exact.ts'
@@ -103,8 +103,12 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     const screened = joined(given.map((value) => screen(value, call, actions, detection)))
     const found = foundIn(withDown(screened, detection), 'arguments', excepted)
     if ('canary' in screened.counts) options.onCanary(call, 'arguments')
-    if (call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given)))
-      refuse(rules, 'CG_DLP_PLACEHOLDER', 'the arguments hold a placeholder', call)
+    const writesBack = call.class !== 'read' && PLACEHOLDER.test(JSON.stringify(given))
+    if (writesBack && rules.mode === 'enforce')
+      throw new Refusal('CG_DLP_PLACEHOLDER', {
+        internal: 'the arguments hold a placeholder',
+        judgement: judgementOf(call),
+      })
     if (screened.denied.length > 0)
       throw new Refusal('CG_DLP_ARGUMENT', {
         publicText: `the arguments hold what may not be sent to this tool${named(screened.denied)}; leave it out, or tell the user`,
@@ -112,7 +116,11 @@ export function createDlpStages(options: DlpOptions): DlpStages {
         judgement: judgementOf(call),
         screened: found,
       })
-    const observed = observedIn(rules, screened, 'argument')
+    const observed = observedIn(
+      rules,
+      writesBack ? [...screened.acted, 'deny placeholder'] : screened.acted,
+      'argument',
+    )
     const side = (direction: Direction) => (value: Json) => {
       const actions = actionsOf(call, direction)
       return whenKnown(lookThrough(value, call.target, signal), (found) =>
@@ -120,10 +128,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
       )
     }
     const grown: ScreenedCall = {
-      ...call,
-      ...(observed.length === 0
-        ? {}
-        : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
+      ...onTrial(call, observed, observed.some(refuses) ? 'refuse' : 'change'),
       host: screenedHost(call.host, {
         says: side('results'),
         hears: side('arguments'),
@@ -172,13 +177,11 @@ export function createDlpStages(options: DlpOptions): DlpStages {
     const found = screen(answer.value, call, actions, detection)
     const screened = foundIn(withDown(found, detection), 'results', excepted, before)
     if ('canary' in found.counts) options.onCanary(call, 'results')
-    const observed = observedIn(rules, found, 'result')
+    const observed = observedIn(rules, found.acted, 'result')
     const grown: AnsweredCall = {
-      ...call,
+      // Whatever comes back, the call has run.
+      ...onTrial(call, observed, 'change'),
       screened,
-      ...(observed.length === 0
-        ? {}
-        : { decision: { ...call.decision, observed: [...call.decision.observed, ...observed] } }),
     }
     if (found.denied.length > 0)
       throw new Refusal('CG_DLP_RESULT', {
@@ -281,14 +284,12 @@ function foundIn(
 /** What enforcing would have done. */
 function observedIn(
   { mode }: DlpRules,
-  { acted }: Pick<Screened, 'acted'>,
+  acted: readonly string[],
   where: 'argument' | 'result',
 ): readonly string[] {
   return mode === 'enforce' ? [] : acted.map((action) => `(dlp: ${action} in the ${where})`)
 }
 
-function refuse({ mode }: DlpRules, code: ReasonCode, internal: string, call: AuthorizedCall): void {
-  if (mode === 'enforce') throw new Refusal(code, { internal, judgement: judgementOf(call) })
-}
+const refuses = (observed: string): boolean => observed.startsWith('(dlp: deny ')
 
 const judgementOf = ({ decision, facts, policy }: AuthorizedCall) => ({ decision, facts, policy })

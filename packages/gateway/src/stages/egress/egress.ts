@@ -1,5 +1,6 @@
 import type { PinnedCall, ScreenedCall } from '../../call/call.ts'
 import { type Json, isJsonObject } from '../../call/json.ts'
+import { onTrial } from '../../call/on-trial.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
@@ -107,13 +108,7 @@ function judged(call: ScreenedCall, reasons: Reasons, rules: TargetEgress): Pinn
   const observed = [...reasons]
     .filter((reason) => reason !== undefined)
     .map((reason) => `(egress: ${reason})`)
-  if (observed.length === 0) return { ...call, egress: 'judged' }
-  const { decision } = call
-  return {
-    ...call,
-    decision: { ...decision, observed: [...decision.observed, ...observed] },
-    egress: 'judged',
-  }
+  return { ...onTrial(call, observed, 'refuse'), egress: 'judged' }
 }
 
 /** @throws Refusal for the first reason that is enforced */

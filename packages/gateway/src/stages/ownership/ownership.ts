@@ -1,4 +1,5 @@
 import type { AuthorizedCall } from '../../call/call.ts'
+import { onTrial } from '../../call/on-trial.ts'
 import { Refusal, type Target } from '../../call/refusal.ts'
 import type { Stage } from '../../call/stage.ts'
 import { type Owners, OwnersDown } from '../../ports/owners.ts'
@@ -65,12 +66,8 @@ export function createOwnershipStage({
     const problems = await Promise.all(places.map((place) => problemAt(call, place, signal)))
     const problem = problems.find((each) => each !== undefined)
     if (problem === undefined) return call
+    if (mode === 'observe') return onTrial(call, [`(ownership: ${problem.type})`], 'refuse')
     const { decision, facts, policy } = call
-    if (mode === 'observe')
-      return {
-        ...call,
-        decision: { ...decision, observed: [...decision.observed, `(ownership: ${problem.type})`] },
-      }
     const { code, internal } = problem
     throw new Refusal(code, { internal, judgement: { decision, facts, policy } })
   }

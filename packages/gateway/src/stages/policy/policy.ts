@@ -7,6 +7,7 @@ import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
 import type { LimitStore, Window } from '../../ports/limit-store.ts'
 import type { PolicyAnswer } from './engine.ts'
 import type { PolicyCall } from './facts.ts'
+import type { RuleMode } from './document.ts'
 import { loadPolicyFiles } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import type { PolicyTool } from './rule-index.ts'
@@ -181,16 +182,20 @@ export class PolicyHolder {
         ...(redactions.length === 0 ? {} : { redactions }),
       }
       if (windowed.length === 0) return grown
-      // In the same breath as it was judged: no other call can come in between.
-      const counted = this.#limits.add(
+      const amounts = (wanted: RuleMode) =>
         windowed.flatMap((read) => {
-          const { fact, mode } = read
-          if (mode === 'observe' && wouldRestrict) return []
-          const amount = amountOf(fact, call.target, call.args)
+          const amount = read.mode === wanted ? amountOf(read.fact, call.target, call.args) : 0
           return amount === 0 ? [] : [{ ...windowOf(read), amount }]
-        }),
-      )
-      if (counted !== undefined) return { ...grown, counted }
+        })
+      // In the same breath as it was judged: no other call can come in between.
+      const ofEnforced = this.#limits.add(amounts('enforce'))
+      const ofTrials = this.#limits.add(wouldRestrict ? [] : amounts('observe'))
+      const takeBack = (of: 'all' | 'on trial'): void => {
+        ofTrials?.()
+        if (of === 'all') ofEnforced?.()
+      }
+      if (ofEnforced !== undefined && ofTrials !== undefined) return { ...grown, takeBack }
+      takeBack('all')
       throw new Refusal('CG_POLICY_WINDOW', { internal: 'no room for another window', judgement })
     }
     if (decision.rules.length === 0) {
@@ -213,9 +218,11 @@ export function createPolicy(holder: PolicyHolder): Stage<ParsedCall, Authorized
     name: 'policy',
     budgetMs: SYNCHRONOUS_MS,
     run: (call) => holder.authorize(call),
-    // What was stopped before it could be sent counts for nothing, nor does a repeat; whatever was sent counts, however it ended.
-    settle({ recorded, once, counted }) {
-      if (recorded === undefined || typeof once === 'object') counted?.()
+    // What was stopped before it could be sent counts for nothing, nor does a repeat; whatever was sent counts, however it ended,
+    // but for rules on trial only what will be sent when every trial is over.
+    settle({ recorded, once, takeBack, wouldRefuse }) {
+      if (recorded === undefined || typeof once === 'object') takeBack?.('all')
+      else if (wouldRefuse) takeBack?.('on trial')
     },
   }
 }

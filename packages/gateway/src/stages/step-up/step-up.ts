@@ -146,7 +146,7 @@ export function createStepUpStage(options: StepUpOptions): Stage<AuthorizedCall,
         internal: 'no ticket is named',
       })
     // Judged anew, because rules may read which ticket it is; what it added to windows is added again with that.
-    call.counted?.()
+    call.takeBack?.('all')
     const again = options.authorize({ ...call, ticket: named })
     return { ...again, confirmed: await confirmed(again, named, signal) }
   }
