@@ -319,6 +319,11 @@ export const plays = {
     behaviour:
       'conditions are type-checked at load against the pinned input schemas; `args.cnt` for `args.count` is refused with file, line, column and the nearest name',
   },
+  'play3.broken-rules': {
+    source: 'issue 6: "At least 60 broken rules found at load with the right line and a useful message"',
+    behaviour:
+      'more than 60 kinds of broken rules are told at load, each with its line, its column and what to write instead; their near misses load',
+  },
   'play3.allow-lists': {
     source: 'playbook Play 3: "Allow lists and strict input schemas"',
     behaviour:
