@@ -427,6 +427,16 @@ export const plays = {
     behaviour:
       'the JSON Schema of policy files passes every policy in the repository, and what it refuses the loader refuses',
   },
+  'play3.policy-bundle': {
+    source: 'issue 6: "signed policy bundles by file or URL with last-good and age limit"',
+    behaviour:
+      'a policy bundle is taken only when a listed key signed it, its version is above that in force and its rules load; anything else that its source answers leaves the last good one, over restarts too; each swap is recorded with digest, version and key',
+  },
+  'play3.policy-bundle.age': {
+    source: 'SECURITY.md 1.1, "Policy store unreachable"',
+    behaviour:
+      'while the source of a bundle is down reads pass for 24 hours and all else for 15 minutes; a bundle signed longer ago than its limit decides nothing',
+  },
   'play3.redaction.beside-calls': {
     source: 'issue 5, one scanner; ARCHITECTURE.md section 2',
     behaviour:

@@ -70,6 +70,7 @@ import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openOwnership } from './compose-ownership.ts'
+import { openPolicyBundle } from './compose-policy.ts'
 import { openServerTls } from './compose-tls.ts'
 
 /** Milliseconds between looks at policy files and approvals. */
@@ -226,10 +227,13 @@ async function compose(
     declaredTo(config.servers[server], catalog.server(server)?.capabilities ?? {}, host)
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
   const policySigns = await signsOf(config.policy.files)
+  const bundle = await openPolicyBundle(config, { node, readSecret: own.readSecret, note, now })
   const policy = await PolicyHolder.open(
     config.policy.files,
     macKey,
     createLimitStore({ clock: () => performance.now() }),
+    now,
+    bundle?.policy,
   )
   const listeners = new Listeners({
     upstream,
@@ -430,6 +434,7 @@ async function compose(
     version,
     node: process.version,
     policy: policy.digest,
+    ...(bundle === undefined ? {} : { bundle: bundle.policy.facts }),
     servers: Object.keys(config.servers),
   })
 
@@ -439,6 +444,14 @@ async function compose(
     listeners.changed()
     if (problems.length === 0) note('policy.loaded', { digest: policy.digest })
     else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
+  })
+  bundle?.watch(async (files, keep) => {
+    const problems = await policy.take(files, keep)
+    if (problems.length === 0) {
+      listeners.changed()
+      note('policy.loaded', { digest: policy.digest, bundle: bundle.policy.facts })
+    }
+    return problems
   })
   const takeApprovals = setInterval(() => {
     void approvals
@@ -465,6 +478,7 @@ async function compose(
       clearInterval(takeApprovals)
       ends.close()
       unwatch()
+      await bundle?.close()
       host.close()
       serverTls.close()
       keyRing.close()

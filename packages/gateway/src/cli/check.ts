@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts'
 import { exceptionProblems } from './dlp-exceptions.ts'
 import { configPath } from './locate.ts'
 import { print, printJson } from './output.ts'
+import { bundleFiles } from './policy-bundle.ts'
 import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
 import type { World } from './world.ts'
 
@@ -15,13 +16,16 @@ export async function check(
   const loaded = loadConfig(path, { env: world.env, strict: options.strict ?? false })
   const { config } = loaded
   const tools = config === undefined ? undefined : await pinnedTools(world, config)
+  const bundle = config === undefined ? [] : await bundleFiles(world, config)
   const policy =
-    config === undefined ? undefined : await checkPolicyFiles(config.policy.files, tools, options.strict)
+    config === undefined
+      ? undefined
+      : await checkPolicyFiles(config.policy.files, tools, options.strict, bundle)
   const exceptions = config === undefined ? [] : exceptionProblems(path, config, tools, world.now())
   const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? []), ...exceptions]
   const warnings = [
     ...(policy?.warnings ?? []),
-    ...(config === undefined ? [] : await stepUpWarnings(config)),
+    ...(config === undefined ? [] : await stepUpWarnings(config, bundle)),
   ]
   if (options.json === true) {
     printJson({ ok: problems.length === 0, problems, warnings })

@@ -9,6 +9,7 @@ import { type CoverageReport, PolicyCoverage } from '../stages/policy/coverage.t
 import { runGolden } from '../stages/policy/golden.ts'
 import {
   type PolicyCheck,
+  type PolicyFile,
   checkPolicy,
   loadPolicyFiles,
   readPolicyFiles,
@@ -16,7 +17,8 @@ import {
 } from '../stages/policy/load.ts'
 import type { PolicyTool } from '../stages/policy/rule-index.ts'
 import { configPath, requireConfig } from './locate.ts'
-import { CommandFailed, print, printJson } from './output.ts'
+import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { bundleFiles, bundleLine } from './policy-bundle.ts'
 import { policyArguments } from './policy-files.ts'
 import type { World } from './world.ts'
 
@@ -28,16 +30,21 @@ export async function checkPolicyFiles(
   files: readonly string[],
   tools: readonly PolicyTool[] | undefined,
   strict = false,
+  bundle: readonly PolicyFile[] = [],
 ): Promise<PolicyCheck> {
   const read = await readPolicyFiles(files)
   if ('problems' in read) return { problems: read.problems, warnings: [] }
-  const { problems, warnings } = checkPolicy(read.files, tools)
-  return { problems: strict ? [...problems, ...defaultAllows(read.files)] : problems, warnings }
+  const all = [...read.files, ...bundle]
+  const { problems, warnings } = checkPolicy(all, tools)
+  return { problems: strict ? [...problems, ...defaultAllows(all)] : problems, warnings }
 }
 
 /** Rules that require what nobody could give: each of their calls is refused, and its author should know. */
-export async function stepUpWarnings(config: GatewayConfig): Promise<Problem[]> {
-  const loaded = await loadPolicyFiles(config.policy.files)
+export async function stepUpWarnings(
+  config: GatewayConfig,
+  bundle: readonly PolicyFile[],
+): Promise<Problem[]> {
+  const loaded = await loadPolicyFiles(config.policy.files, bundle)
   if ('problems' in loaded) return []
   return loaded.set.rules.flatMap(({ source }) => {
     const lacking = lackingFor(source, config)
@@ -92,10 +99,15 @@ export async function policyCheck(
       ? requireConfig(world.env, configPath(world.env, options.config))
       : undefined
   const tools = config === undefined ? undefined : await pinnedTools(world, config)
+  const live = config === undefined || files.length > 0 ? undefined : await world.bundle(config)
   const found = await checkPolicyFiles(
     files.length === 0 ? (config?.policy.files ?? []) : policyArguments(files),
     tools,
+    false,
+    live === undefined || live.problem !== undefined ? [] : live.files,
   )
+  const line = bundleLine(live)
+  if (line !== undefined && options.json !== true) print(safeText(line))
   report(found, options.json)
   return found.problems.length === 0 ? 0 : 1
 }
@@ -171,6 +183,7 @@ export async function policyEval(
   const tools = (config === undefined ? undefined : await pinnedTools(world, config)) ?? []
   const loaded = await loadPolicyFiles(
     options.policy === undefined ? (config?.policy.files ?? []) : policyArguments(options.policy),
+    config === undefined ? [] : await bundleFiles(world, config),
   )
   if ('problems' in loaded) throw unreadable(loaded.problems)
   loaded.set.recheck(tools)

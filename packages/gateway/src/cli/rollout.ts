@@ -7,6 +7,7 @@ import type { Rule } from '../stages/policy/rule.ts'
 import { logFolder } from './evidence.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { bundleFiles, bundleLine } from './policy-bundle.ts'
 import { targetOf } from './sentences.ts'
 import type { World } from './world.ts'
 
@@ -57,13 +58,17 @@ export async function rolloutStatus(
       },
     )
   const config = requireConfig(world.env, configPath(world.env, options.config))
-  const loaded = await loadPolicyFiles(config.policy.files)
+  const live = await world.bundle(config)
+  const loaded = await loadPolicyFiles(config.policy.files, await bundleFiles(world, config))
   if ('problems' in loaded)
     throw new CommandFailed(loaded.problems.map(formatProblem).join('\n'), { exitCode: 1 })
   const since = new Date(world.now() - days * DAY_MS).toISOString()
   const { calls, seen } = await observedSince(logFolder(world, undefined), since)
   const trials = trialsOf(config, loaded.set.rules, seen)
-  if (options.json === true) return printJson({ since, calls, trials })
+  const bundle = bundleLine(live)
+  if (options.json === true)
+    return printJson({ since, calls, ...(bundle === undefined ? {} : { bundle }), trials })
+  if (bundle !== undefined) print(safeText(bundle))
   print(`${counted(calls)} since ${since.slice(0, 10)}; ${trials.length} controls on trial`)
   for (const trial of trials) show(trial)
 }

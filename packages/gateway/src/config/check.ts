@@ -27,6 +27,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkServices(config, strict),
     ...checkOwnership(config, strict),
     ...checkPacks(config),
+    ...checkBundle(config, strict),
   ]
 }
 
@@ -42,6 +43,30 @@ function checkPacks({ policy }: DeclaredConfig): Finding[] {
       ? []
       : [finding(path, `is \`${entry}\`, which entry ${first + 1} includes already; leave one of them out`)]
   })
+}
+
+/** There is a policy, and one place where its bundle comes from. */
+function checkBundle({ policy: { files, bundle } }: DeclaredConfig, strict: boolean): Finding[] {
+  if (bundle === undefined)
+    return files.length > 0
+      ? []
+      : [finding(['policy'], 'needs `files` or `bundle`, or every call is refused')]
+  const path = ['policy', 'bundle'] as const
+  const { url, token, whenTooOld } = bundle
+  const findings: Finding[] = []
+  if ((url === undefined) === (bundle.file === undefined))
+    findings.push(finding(path, 'needs exactly one of `url` and `file`'))
+  if (url === undefined && token !== undefined)
+    findings.push(finding([...path, 'token'], 'goes with `url`, where it is shown'))
+  if (url !== undefined) findings.push(...checkService(path, { url, token }, 'source of policy', strict))
+  if (strict && whenTooOld === 'keep')
+    findings.push(
+      finding(
+        [...path, 'whenTooOld'],
+        'is `keep`, which --strict refuses: whoever holds back newer bundles would keep the old one in force; use `deny`',
+      ),
+    )
+  return findings
 }
 
 function checkListener({ listener }: DeclaredConfig): Finding[] {

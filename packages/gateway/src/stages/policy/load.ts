@@ -19,17 +19,23 @@ export interface PolicyCheck {
   readonly warnings: readonly Problem[]
 }
 
-/** Reads and compiles policy files. Never throws: a file that cannot be read is a problem like any other. */
+/**
+ * Reads and compiles policy files. Never throws: a file that cannot be read is a problem like any other.
+ * @param bundle files of a signed bundle, which come after the others. Default none
+ */
 export async function loadPolicyFiles(
   paths: readonly string[],
+  bundle: readonly PolicyFile[] = [],
 ): Promise<{ set: PolicySet } | { problems: Problem[] }> {
-  if (paths.length === 0) {
+  if (paths.length === 0 && bundle.length === 0) {
     const message =
       'no policy file (expected at least one; without a rule that allows it every call is refused)'
     return { problems: [{ file: 'policy.files', line: undefined, column: undefined, message }] }
   }
   const read = await readPolicyFiles(paths)
-  return 'problems' in read ? read : compilePolicy(read.files.map(({ file, text }) => readPolicy(file, text)))
+  return 'problems' in read
+    ? read
+    : compilePolicy([...read.files, ...bundle].map(({ file, text }) => readPolicy(file, text)))
 }
 
 /** Reads policy files, at most 4 MiB of UTF-8 each. */
