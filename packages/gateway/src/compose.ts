@@ -37,6 +37,7 @@ import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
+import { enforcedEarly } from './config/rollout.ts'
 import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
@@ -234,6 +235,7 @@ async function compose(
     createLimitStore({ clock: () => performance.now() }),
     now,
     bundle?.policy,
+    (rule) => enforcedEarly(config.rollout, { rule }),
   )
   const listeners = new Listeners({
     upstream,

@@ -4,7 +4,7 @@ import { exceptionProblems } from './dlp-exceptions.ts'
 import { configPath } from './locate.ts'
 import { print, printJson } from './output.ts'
 import { bundleFiles } from './policy-bundle.ts'
-import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
+import { checkPolicyFiles, pinnedTools, ruleWarnings } from './policy.ts'
 import type { World } from './world.ts'
 
 /** `callgate check`: the configuration and the policy files that it names, every problem with file, line and column. */
@@ -25,7 +25,7 @@ export async function check(
   const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? []), ...exceptions]
   const warnings = [
     ...(policy?.warnings ?? []),
-    ...(config === undefined ? [] : await stepUpWarnings(config, bundle)),
+    ...(config === undefined ? [] : await ruleWarnings(config, bundle)),
   ]
   if (options.json === true) {
     printJson({ ok: problems.length === 0, problems, warnings })

@@ -7,7 +7,7 @@ import { formatProblem } from '../config/problem.ts'
 import { isSecretName, isSecretValue } from '../text/secret-name.ts'
 import { type Check, type Found, type Patient, orFine } from './doctor-finding.ts'
 import { bundleFiles, bundleLine } from './policy-bundle.ts'
-import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
+import { checkPolicyFiles, pinnedTools, ruleWarnings } from './policy.ts'
 
 /** Room on the disk under which somebody should know, in bytes: some days of records of a busy gate. */
 const LITTLE_ROOM = 256 * 1024 * 1024
@@ -98,7 +98,7 @@ async function policy({ world, config }: Patient): Promise<Found[]> {
       verdict: 'wrong' as const,
       text: formatProblem(problem),
     })),
-    ...[...warnings, ...(await stepUpWarnings(config, bundle))].map((problem) => ({
+    ...[...warnings, ...(await ruleWarnings(config, bundle))].map((problem) => ({
       id: 'policy.warning',
       verdict: 'warn' as const,
       text: formatProblem(problem),

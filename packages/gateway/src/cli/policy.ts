@@ -2,7 +2,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { classifier } from '../config/classify.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
+import { enforcedEarly } from '../config/rollout.ts'
+import { globMatcher } from '../text/glob.ts'
 import { type Problem, didYouMean, formatProblem, nearestName } from '../stages/policy/problem.ts'
+import type { Rule } from '../stages/policy/rule.ts'
 import type { RuleSource } from '../stages/policy/document.ts'
 import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
 import { type CoverageReport, PolicyCoverage } from '../stages/policy/coverage.ts'
@@ -39,19 +42,35 @@ export async function checkPolicyFiles(
   return { problems: strict ? [...problems, ...defaultAllows(all)] : problems, warnings }
 }
 
-/** Rules that require what nobody could give: each of their calls is refused, and its author should know. */
-export async function stepUpWarnings(
-  config: GatewayConfig,
-  bundle: readonly PolicyFile[],
-): Promise<Problem[]> {
+/** What of the configuration and the rules does not go together, and their authors should know: requirements that nobody could meet. */
+export async function ruleWarnings(config: GatewayConfig, bundle: readonly PolicyFile[]): Promise<Problem[]> {
   const loaded = await loadPolicyFiles(config.policy.files, bundle)
   if ('problems' in loaded) return []
-  return loaded.set.rules.flatMap(({ source }) => {
-    const lacking = lackingFor(source, config)
-    if (lacking === undefined) return []
-    const { id, file, line, column } = source
-    return [{ file, line, column, message: `rule \`${id}\` requires ${lacking}` }]
-  })
+  const { rules } = loaded.set
+  return [...namesOfNoTrial(config, rules), ...rules.flatMap(({ source }) => lackingOf(source, config))]
+}
+
+/** Names under `rollout.enforce` that no rule on trial has: whoever wrote one believes that something is enforced. */
+function namesOfNoTrial({ rollout }: GatewayConfig, rules: readonly Rule[]): Problem[] {
+  const onTrial = rules.filter(({ source }) => source.mode === 'observe').map(({ source }) => source.id)
+  return rollout.enforce.flatMap(({ rules: globs = [] }, index) =>
+    globs
+      .filter((glob) => !onTrial.some(globMatcher(glob)))
+      .map((glob) => {
+        const is = rules.some(({ source }) => source.id === glob)
+          ? 'is enforced for all'
+          : 'is no rule on trial'
+        const message = `\`${glob}\` in \`rollout.enforce[${index}].rules\` ${is}${didYouMean(nearestName(glob, onTrial))}`
+        return { file: 'callgate.yaml', line: undefined, column: undefined, message }
+      }),
+  )
+}
+
+function lackingOf(source: RuleSource, config: GatewayConfig): Problem[] {
+  const lacking = lackingFor(source, config)
+  if (lacking === undefined) return []
+  const { id, file, line, column } = source
+  return [{ file, line, column, message: `rule \`${id}\` requires ${lacking}` }]
 }
 
 /** What the configuration lacks so that the calls of a rule could pass. */
@@ -184,6 +203,7 @@ export async function policyEval(
   const loaded = await loadPolicyFiles(
     options.policy === undefined ? (config?.policy.files ?? []) : policyArguments(options.policy),
     config === undefined ? [] : await bundleFiles(world, config),
+    config && ((rule) => enforcedEarly(config.rollout, { rule })),
   )
   if ('problems' in loaded) throw unreadable(loaded.problems)
   loaded.set.recheck(tools)

@@ -1,6 +1,7 @@
 import { type OutcomeRecord, readRecords } from '@callgate/evidence'
 import type { Effect } from '../call/decision.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
+import { earlyIn } from '../config/rollout.ts'
 import { loadPolicyFiles } from '../stages/policy/load.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
 import type { Rule } from '../stages/policy/rule.ts'
@@ -17,6 +18,8 @@ interface Trial {
   readonly control: string
   /** What it would do to a call. */
   readonly would: 'refuse' | 'put off' | 'hold up' | 'allow' | 'change' | 'unknown'
+  /** For whom, and where, it is enforced already; empty: for nobody. */
+  readonly early: readonly string[]
   /** How it is enforced, and what keeps it from meaning too much. */
   readonly enforce: string
   readonly hits: readonly Hit[]
@@ -116,6 +119,7 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     if (rule === undefined)
       return {
         control,
+        early: [],
         would: 'unknown',
         enforce: 'no rule on trial has this id any more',
         hits: hits.map((hit) => ({ ...hit, fix: `callgate explain ${hit.last}` })),
@@ -123,6 +127,7 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     const { file, line, decision } = rule.source
     return {
       control,
+      early: earlyIn(config.rollout, { rule: control }),
       would: WOULD[decision],
       enforce: `remove \`mode: observe\` at ${file}:${line}`,
       hits: hits.map((hit) => ({
@@ -162,6 +167,10 @@ function judgeTrial(
   ]
   return {
     control,
+    early:
+      where.length === 0
+        ? []
+        : earlyIn(config.rollout, { control: stage === 'egress' ? stage : 'ownership' }),
     would: 'refuse',
     enforce:
       where.length === 0
@@ -191,6 +200,7 @@ function dataTrial(
   ]
   return {
     control,
+    early: where.length === 0 ? [] : earlyIn(config.rollout, { control: 'dlp' }),
     would: action === 'deny' ? 'refuse' : 'change',
     enforce:
       where.length === 0
@@ -202,11 +212,12 @@ function dataTrial(
 
 const counted = (calls: number): string => `${calls} ${calls === 1 ? 'call' : 'calls'}`
 
-function show({ control, would, enforce, hits }: Trial): void {
+function show({ control, would, early, enforce, hits }: Trial): void {
   const calls = hits.reduce((sum, hit) => sum + hit.calls, 0)
   const done = would === 'unknown' ? 'was told of' : `would ${would}`
   print('')
   print(`${safeText(control)} ${hits.length === 0 ? `${done} nothing so far` : `${done} ${counted(calls)}`}`)
+  if (early.length > 0) print(safeText(`  enforced already for ${early.join(', and for ')}`))
   print(safeText(`  to enforce it: ${enforce}`))
   for (const { actor, tool, calls: count, last, fix } of hits.slice(0, MAX_SHOWN)) {
     print(safeText(`  ${count} x ${actor} ${tool}, last ${last}`))

@@ -7,6 +7,7 @@ import { idempotency } from './idempotency.ts'
 import { identity } from './identity.ts'
 import { ownership } from './ownership.ts'
 import { policy } from './policy.ts'
+import { rollout } from './rollout.ts'
 import { server } from './servers.ts'
 import { tickets } from './tickets.ts'
 
@@ -110,6 +111,9 @@ export const declaration = z.strictObject({
     .default({})
     .describe('The MCP servers behind the gate, by id.'),
   policy: policy.describe('What is allowed. Everything else is denied.'),
+  rollout: rollout
+    .prefault({})
+    .describe('Who goes first: what is on trial and enforced for some already; see docs/rollout.md.'),
   tickets: tickets
     .exactOptional()
     .describe(

@@ -53,7 +53,7 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
   let clean = false
   for (const entry of entries) {
     const { rule } = entry
-    const { id, decision, mode } = rule.source
+    const { id, decision } = rule.source
     if (concernsCaller(rule, call.caller, call.ctx.purpose) !== true) continue
     if (decision === 'allow' && isExpired(rule, world.now)) continue
     asked.push(entry)
@@ -63,7 +63,8 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
     const applies = outcome === 'match' || (failed && decision !== 'allow')
     if (!applies) continue
     if (decision === 'require_ticket' && call.ctx.ticket !== null) continue
-    if (mode === 'observe') {
+    // What it counts by stays that of its trial: whoever is not in the group is judged by the same sums.
+    if (rule.modeFor(call.caller, call.target.server) === 'observe') {
       observed.push(id)
       restricts ||= decision !== 'allow' && decision !== 'redact'
     } else {

@@ -9,6 +9,7 @@ import type { PolicyAnswer } from './engine.ts'
 import type { PolicyCall } from './facts.ts'
 import { loadPolicyFiles, type PolicyFile } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
+import type { EnforcedEarly } from './rule.ts'
 import type { PolicyTool } from './rule-index.ts'
 import type { PolicySet } from './policy-set.ts'
 import { amountOf, scopeOf, type WindowedRead } from './windowed-fact.ts'
@@ -37,6 +38,7 @@ export class PolicyHolder {
   readonly #limits: LimitStore
   readonly #now: () => number
   readonly #bundle: BundleInForce | undefined
+  readonly #early: EnforcedEarly | undefined
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(
@@ -46,6 +48,7 @@ export class PolicyHolder {
     limits: LimitStore,
     now: () => number = Date.now,
     bundle?: BundleInForce,
+    early?: EnforcedEarly,
   ) {
     this.#set = set
     this.#files = files
@@ -53,6 +56,7 @@ export class PolicyHolder {
     this.#limits = limits
     this.#now = now
     this.#bundle = bundle
+    this.#early = early
   }
 
   /** Loads the files. @throws Error with every problem: without a policy the gate does not start (SECURITY.md 1.1) */
@@ -62,10 +66,11 @@ export class PolicyHolder {
     limits: LimitStore,
     now: () => number = Date.now,
     bundle?: BundleInForce,
+    early?: EnforcedEarly,
   ): Promise<PolicyHolder> {
-    const loaded = await loadPolicyFiles(files, bundle?.files)
+    const loaded = await loadPolicyFiles(files, bundle?.files, early)
     if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'))
-    return new PolicyHolder(loaded.set, files, macKey, limits, now, bundle)
+    return new PolicyHolder(loaded.set, files, macKey, limits, now, bundle, early)
   }
 
   get digest(): string {
@@ -102,7 +107,7 @@ export class PolicyHolder {
   }
 
   async #taken(bundle: readonly PolicyFile[] = [], keep?: () => Promise<void>): Promise<Problem[]> {
-    const loaded = await loadPolicyFiles(this.#files, bundle)
+    const loaded = await loadPolicyFiles(this.#files, bundle, this.#early)
     if ('problems' in loaded) return loaded.problems
     const { problems } = loaded.set.recheck(this.#tools)
     if (problems.length > 0) return problems
