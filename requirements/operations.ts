@@ -84,6 +84,11 @@ export const operations = {
     behaviour:
       '`callgate rollout status` tells for every control in observe mode what it would have refused or changed, by actor and tool, each with the narrowest fix; enforced, it refuses just that',
   },
+  'rollout.groups': {
+    source: 'issue 6: "enforce by control, by group, by server"',
+    behaviour:
+      'a rule or control on trial is enforced for a named group of callers, or at a named server, while it stays on trial for all others; `callgate rollout status` tells for whom',
+  },
   'hardening.secrets': {
     source: 'playbook Hardening checklist: "Secrets in KMS, no prod secrets in env"',
     behaviour: 'proven on the running gate, not read from its configuration',

@@ -319,6 +319,24 @@ export const plays = {
     behaviour:
       'conditions are type-checked at load against the pinned input schemas; `args.cnt` for `args.count` is refused with file, line, column and the nearest name',
   },
+  'play3.cel-corpus': {
+    source:
+      'issue 6: "corpora/cel: at least basic, lists, integer_math, timestamps are claimed and pass, misses named"',
+    behaviour:
+      'of the cel-spec cases that a condition can ask, each file has its number of right verdicts and none that is wrong; the others are refused at load, counted by what is refused',
+  },
+  'play3.cel-corpus.timestamps': {
+    source:
+      'issue 6: "corpora/cel: at least basic, lists, integer_math, timestamps are claimed and pass, misses named"',
+    behaviour:
+      'timestamps and durations are part of conditions, and the cases of corpora/cel/timestamps pass',
+    deferred: 'waits for timestamps and durations in conditions; until then they are refused at load by name',
+  },
+  'play3.broken-rules': {
+    source: 'issue 6: "At least 60 broken rules found at load with the right line and a useful message"',
+    behaviour:
+      'more than 60 kinds of broken rules are told at load, each with its line, its column and what to write instead; their near misses load',
+  },
   'play3.allow-lists': {
     source: 'playbook Play 3: "Allow lists and strict input schemas"',
     behaviour:
@@ -421,6 +439,16 @@ export const plays = {
     source: 'issue 6, JSON Schema and completion for editors',
     behaviour:
       'the JSON Schema of policy files passes every policy in the repository, and what it refuses the loader refuses',
+  },
+  'play3.policy-bundle': {
+    source: 'issue 6: "signed policy bundles by file or URL with last-good and age limit"',
+    behaviour:
+      'a policy bundle is taken only when a listed key signed it, its version is above that in force and its rules load; anything else that its source answers leaves the last good one, over restarts too; each swap is recorded with digest, version and key',
+  },
+  'play3.policy-bundle.age': {
+    source: 'SECURITY.md 1.1, "Policy store unreachable"',
+    behaviour:
+      'while the source of a bundle is down reads pass for 24 hours and all else for 15 minutes; a bundle signed longer ago than its limit decides nothing',
   },
   'play3.redaction.beside-calls': {
     source: 'issue 5, one scanner; ARCHITECTURE.md section 2',

@@ -29,6 +29,8 @@ export interface GateOptions {
   readonly servers: string
   /** YAML rules; default: allow everything. */
   readonly policy?: string
+  /** YAML of `policy` where it is more than `policy.yaml` and packs. */
+  readonly policyYaml?: string
   /** Packs of rules before the policy, such as `pack:read-only`. Default none. */
   readonly packs?: readonly string[]
   /** More YAML at the top level; may replace `identity`. */
@@ -98,7 +100,7 @@ export class TestGate {
     )
     writeFileSync(
       this.config,
-      `identity:\n${INDENT(identity)}\nservers:\n${INDENT(options.servers)}\npolicy: { files: [${[...(options.packs ?? []), 'policy.yaml'].join(', ')}] }\n${options.more ?? 'listener: { port: 0 }'}\n`,
+      `identity:\n${INDENT(identity)}\nservers:\n${INDENT(options.servers)}\npolicy: ${options.policyYaml ?? `{ files: [${[...(options.packs ?? []), 'policy.yaml'].join(', ')}] }`}\n${options.more ?? 'listener: { port: 0 }'}\n`,
     )
     const argv = [...(options.wrap ?? []), process.execPath, BIN, 'start', '--config', this.config, '--json']
     this.process = spawn(argv[0] ?? '', argv.slice(1), {

@@ -2,6 +2,7 @@ export { canonicalize } from './canonical.ts'
 export type { Json } from './canonical.ts'
 export { checkpointText, openCheckpoint, parseCheckpoint, signCheckpoint } from './checkpoint.ts'
 export type { Checkpoint } from './checkpoint.ts'
+export { DsseError, dsseKeyId, isDsseKey, openEnvelope, sealEnvelope } from './dsse.ts'
 export { CHECKPOINT, folderReader, readTile } from './log-reader.ts'
 export type { FoundTile, LogReader } from './log-reader.ts'
 export {

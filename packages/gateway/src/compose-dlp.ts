@@ -2,9 +2,11 @@ import type { ReadSecret } from './adapters/credentials/index.ts'
 import { createPresidio } from './adapters/detector/presidio.ts'
 import { createPlaceholders } from './adapters/memory/placeholders.ts'
 import { type Json, type JsonObject, textsIn } from './call/json.ts'
+import type { Principal } from './call/call.ts'
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
+import { enforcedEarly } from './config/rollout.ts'
 import { dlpExceptions, dlpRules, pointerParts } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
@@ -43,7 +45,16 @@ export function openDlp(
   const ofTools = new Map<NonNullable<Classified['binary']>, DlpRules>()
   const checks = new WeakMap<PinnedTool, CompiledSchema | 'refused'>()
 
-  function rulesFor({ server, kind, name }: Target): DlpRules {
+  const early = enforcedEarly(config.rollout, { control: 'dlp' })
+
+  function rulesFor(target: Target, principal?: Principal): DlpRules {
+    const found = configured(target)
+    return found.mode === 'observe' && early?.(principal, target.server) === true
+      ? { ...found, mode: 'enforce' }
+      : found
+  }
+
+  function configured({ server, kind, name }: Target): DlpRules {
     const binary = kind === 'tool' ? classified(server, name)?.binary : undefined
     if (binary === undefined) return rules.get(server) ?? fallback
     const own = ofTools.get(binary) ?? dlpRules(config, server, binary)

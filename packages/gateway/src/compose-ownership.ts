@@ -7,6 +7,7 @@ import { createFgaOwners, createHttpOwners } from './adapters/owners/http-owners
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
+import { enforcedEarly } from './config/rollout.ts'
 import { pointerParts } from './config/dlp-rules.ts'
 import type { Owners } from './ports/owners.ts'
 import type { OwnedPlace } from './stages/ownership/ids.ts'
@@ -16,13 +17,14 @@ type OwnedEntry = NonNullable<Classified['owned']>[number]
 
 /** What row 6a2 goes by: sources by type, and the places that the operator named. */
 export function openOwnership(
-  { ownership, folder }: Pick<GatewayConfig, 'ownership' | 'folder'>,
+  { ownership, rollout, folder }: Pick<GatewayConfig, 'ownership' | 'rollout' | 'folder'>,
   classifiers: ReadonlyMap<string, (tool: string) => Classified>,
   readSecret: ReadSecret,
 ): OwnershipOptions & { close(): Promise<void> } {
   const owners = new Map(
     Object.entries(ownership.types).map(([type, source]) => [type, ownersOf(type, source)] as const),
   )
+  const early = enforcedEarly(rollout, { control: 'ownership' })
   const places = new WeakMap<readonly OwnedEntry[], readonly OwnedPlace[]>()
 
   function ownersOf(type: string, source: GatewayConfig['ownership']['types'][string]): Owners {
@@ -42,7 +44,8 @@ export function openOwnership(
   }
 
   return {
-    mode: ownership.mode,
+    modeFor: ({ principal, target }) =>
+      early?.(principal, target.server) === true ? 'enforce' : ownership.mode,
     owners,
     placesOf({ server, kind, name }: Target): readonly OwnedPlace[] {
       const owned = kind === 'tool' ? classifiers.get(server)?.(name).owned : undefined

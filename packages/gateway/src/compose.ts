@@ -37,6 +37,7 @@ import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
+import { enforcedEarly } from './config/rollout.ts'
 import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
@@ -70,6 +71,7 @@ import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openOwnership } from './compose-ownership.ts'
+import { openPolicyBundle } from './compose-policy.ts'
 import { openServerTls } from './compose-tls.ts'
 
 /** Milliseconds between looks at policy files and approvals. */
@@ -226,10 +228,14 @@ async function compose(
     declaredTo(config.servers[server], catalog.server(server)?.capabilities ?? {}, host)
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
   const policySigns = await signsOf(config.policy.files)
+  const bundle = await openPolicyBundle(config, { node, readSecret: own.readSecret, note, now })
   const policy = await PolicyHolder.open(
     config.policy.files,
     macKey,
     createLimitStore({ clock: () => performance.now() }),
+    now,
+    bundle?.policy,
+    (rule) => enforcedEarly(config.rollout, { rule }),
   )
   const listeners = new Listeners({
     upstream,
@@ -430,6 +436,7 @@ async function compose(
     version,
     node: process.version,
     policy: policy.digest,
+    ...(bundle === undefined ? {} : { bundle: bundle.policy.facts }),
     servers: Object.keys(config.servers),
   })
 
@@ -439,6 +446,14 @@ async function compose(
     listeners.changed()
     if (problems.length === 0) note('policy.loaded', { digest: policy.digest })
     else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
+  })
+  bundle?.watch(async (files, keep) => {
+    const problems = await policy.take(files, keep)
+    if (problems.length === 0) {
+      listeners.changed()
+      note('policy.loaded', { digest: policy.digest, bundle: bundle.policy.facts })
+    }
+    return problems
   })
   const takeApprovals = setInterval(() => {
     void approvals
@@ -465,6 +480,7 @@ async function compose(
       clearInterval(takeApprovals)
       ends.close()
       unwatch()
+      await bundle?.close()
       host.close()
       serverTls.close()
       keyRing.close()

@@ -27,6 +27,7 @@ const world: World = {
   encloseGate: async (config, onEvent) =>
     (await import('./compose.ts')).encloseGate(config, version, onEvent),
   openDevIssuer: async (state) => (await import('./adapters/keys/dev-issuer.ts')).openDevIssuer(state),
+  bundle: async (config) => (await import('./compose-policy.ts')).readLiveBundle(config, Date.now()),
   pins: async (path) => (await import('./adapters/file/pin-store.ts')).createPinStore(path).load(),
   async approve(state, given) {
     const { createApprovals } = await import('./adapters/file/approvals.ts')

@@ -3,7 +3,8 @@ import { loadConfig } from '../config/load.ts'
 import { exceptionProblems } from './dlp-exceptions.ts'
 import { configPath } from './locate.ts'
 import { print, printJson } from './output.ts'
-import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
+import { bundleFiles } from './policy-bundle.ts'
+import { checkPolicyFiles, pinnedTools, ruleWarnings } from './policy.ts'
 import type { World } from './world.ts'
 
 /** `callgate check`: the configuration and the policy files that it names, every problem with file, line and column. */
@@ -15,13 +16,16 @@ export async function check(
   const loaded = loadConfig(path, { env: world.env, strict: options.strict ?? false })
   const { config } = loaded
   const tools = config === undefined ? undefined : await pinnedTools(world, config)
+  const bundle = config === undefined ? [] : await bundleFiles(world, config)
   const policy =
-    config === undefined ? undefined : await checkPolicyFiles(config.policy.files, tools, options.strict)
+    config === undefined
+      ? undefined
+      : await checkPolicyFiles(config.policy.files, tools, options.strict, bundle)
   const exceptions = config === undefined ? [] : exceptionProblems(path, config, tools, world.now())
   const problems = [...(loaded.problems ?? []), ...(policy?.problems ?? []), ...exceptions]
   const warnings = [
     ...(policy?.warnings ?? []),
-    ...(config === undefined ? [] : await stepUpWarnings(config)),
+    ...(config === undefined ? [] : await ruleWarnings(config, bundle)),
   ]
   if (options.json === true) {
     printJson({ ok: problems.length === 0, problems, warnings })

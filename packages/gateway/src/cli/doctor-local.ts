@@ -6,7 +6,8 @@ import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { isSecretName, isSecretValue } from '../text/secret-name.ts'
 import { type Check, type Found, type Patient, orFine } from './doctor-finding.ts'
-import { checkPolicyFiles, pinnedTools, stepUpWarnings } from './policy.ts'
+import { bundleFiles, bundleLine } from './policy-bundle.ts'
+import { checkPolicyFiles, pinnedTools, ruleWarnings } from './policy.ts'
 
 /** Room on the disk under which somebody should know, in bytes: some days of records of a busy gate. */
 const LITTLE_ROOM = 256 * 1024 * 1024
@@ -83,19 +84,44 @@ function configuration({ world, path, config }: Patient): Found[] {
 }
 
 async function policy({ world, config }: Patient): Promise<Found[]> {
-  const { problems, warnings } = await checkPolicyFiles(config.policy.files, await pinnedTools(world, config))
-  return orFine('policy', `${config.policy.files.length} files load and fit the pinned tools`, [
+  const bundle = await bundleFiles(world, config)
+  const { problems, warnings } = await checkPolicyFiles(
+    config.policy.files,
+    await pinnedTools(world, config),
+    false,
+    bundle,
+  )
+  const count = config.policy.files.length + bundle.length
+  const found = orFine('policy', `${count} files load and fit the pinned tools`, [
     ...problems.map((problem) => ({
       id: 'policy.problem',
       verdict: 'wrong' as const,
       text: formatProblem(problem),
     })),
-    ...[...warnings, ...(await stepUpWarnings(config))].map((problem) => ({
+    ...[...warnings, ...(await ruleWarnings(config, bundle))].map((problem) => ({
       id: 'policy.warning',
       verdict: 'warn' as const,
       text: formatProblem(problem),
     })),
   ])
+  return [...found, ...(await policyBundle({ world, config }))]
+}
+
+/** Which bundle is live, and whether it may still decide. */
+async function policyBundle({ world, config }: Pick<Patient, 'world' | 'config'>): Promise<Found[]> {
+  const live = await world.bundle(config)
+  const text = bundleLine(live)
+  if (live === undefined || text === undefined) return []
+  if (live.problem !== undefined)
+    return [
+      { id: 'policy.bundle', verdict: 'warn', text, fix: 'start the gate: it takes the one that is offered' },
+    ]
+  if (live.standing === 'good') return [{ id: 'policy.bundle', verdict: 'ok', text }]
+  const fix =
+    live.standing === 'too-old'
+      ? 'sign it again: `callgate policy bundle`'
+      : 'let a gate run, and look in its log for policy.unconfirmed and policy.refused'
+  return [{ id: 'policy.bundle', verdict: 'wrong', text, fix }]
 }
 
 function state({ state: folder }: Patient): Found[] {

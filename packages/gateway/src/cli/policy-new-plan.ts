@@ -34,6 +34,8 @@ export interface Change {
 
 /** What a rule is drafted from. */
 export interface Draft {
+  /** Rule files of the signed bundle in force. */
+  readonly bundle: readonly PolicyFile[]
   /** callgate.yaml. */
   readonly path: string
   readonly config: GatewayConfig
@@ -70,7 +72,7 @@ export interface Plan {
 export async function planRule(draft: Draft): Promise<Plan> {
   const { config, tools, recorded, decision, id, time, now } = draft
   const { call } = recorded
-  const files = await policyFiles(config)
+  const files = [...(await policyFiles(config)), ...draft.bundle]
   const before = soundPolicy(files, tools)
   requireOpen(before, recorded, decision, now)
 

@@ -7,6 +7,7 @@ import { recordsOf } from './evidence.ts'
 import { replaceFile } from './install-files.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { bundleFiles } from './policy-bundle.ts'
 import { policyTaken, type Taken } from './policy-in-force.ts'
 import { decidedRecord, recordedCall } from './policy-new-call.ts'
 import { noArguments, planRule, short, type Draft, type Plan } from './policy-new-plan.ts'
@@ -52,7 +53,21 @@ export async function policyNew(world: World, options: PolicyNewOptions): Promis
   if (pins.length > 0 && !recorded.knowsArguments) throw noArguments('`--pin` needs the arguments')
   const tools = (await pinnedTools(world, config)) ?? []
   const now = world.now()
-  const plan = await drafted({ path, config, tools, recorded, id, time, decision, ruleId, pins, out, now })
+  const bundle = await bundleFiles(world, config)
+  const plan = await drafted({
+    path,
+    config,
+    bundle,
+    tools,
+    recorded,
+    id,
+    time,
+    decision,
+    ruleId,
+    pins,
+    out,
+    now,
+  })
   if (options.dryRun !== true) for (const { file: changed, text } of plan.changes) replaceFile(changed, text)
   const taken = options.dryRun === true ? 'not written' : await takenBy(config, plan, stored, now)
   report(plan, taken, options.json === true)

@@ -34,14 +34,14 @@ const BROKEN: readonly (readonly [what: string, policy: string, told: RegExp, ne
   ['an unknown selector', whole('{ tol: a.b }'), /no key `tol`/, whole('{ tenant: a }')],
   ['an unknown class', whole('{ class: reed }'), /`class` is `reed`/, whole('{ class: [read, "w*"] }')],
   ['no glob', whole('{ tool: [] }'), /`tool` lists 0 globs/, whole('{ tool: [a.b] }')],
-  ['a number for a glob', whole('{ server: 7 }'), /`server` is not a glob/, whole('{ server: "7" }')],
+  ['a number for a glob', whole('{ server: 7 }'), /`server` is `7`, no glob/, whole('{ server: "7" }')],
   [
     'two targets',
     whole('{ tool: a.b, prompt: a.b }'),
     /never aimed at `tool` and `prompt`/,
     whole('{ prompt: a.b, server: a }'),
   ],
-  ['a condition that is no text', whole('{ cond: true }'), /`cond` is not a text/, whole('{ cond: "true" }')],
+  ['a condition that is no text', whole('{ cond: true }'), /`cond` is `true`/, whole('{ cond: "true" }')],
   [
     'an unknown decision',
     '- { rule: r, when: { tool: a.b }, decision: refuse }',
@@ -63,7 +63,7 @@ const BROKEN: readonly (readonly [what: string, policy: string, told: RegExp, ne
   [
     'a reason that is too long',
     `- { rule: r, when: { tool: a.b }, decision: deny, why: ${'x'.repeat(501)} }`,
-    /`why` is not a text of at most 500/,
+    /`why` is 501 characters long/,
     `- { rule: r, when: { tool: a.b }, decision: deny, why: ${'x'.repeat(500)} }`,
   ],
   [
@@ -87,7 +87,7 @@ const BROKEN: readonly (readonly [what: string, policy: string, told: RegExp, ne
   [
     'a wait of nothing',
     '- { rule: r, when: { tool: a.b }, decision: defer, retry_after: 0 }',
-    /`retry_after` is not usable/,
+    /`retry_after` is `0`/,
     '- { rule: r, when: { tool: a.b }, decision: defer, retry_after: 1 }',
   ],
 ]

@@ -2,13 +2,17 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { classifier } from '../config/classify.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
+import { enforcedEarly } from '../config/rollout.ts'
+import { globMatcher } from '../text/glob.ts'
 import { type Problem, didYouMean, formatProblem, nearestName } from '../stages/policy/problem.ts'
+import type { Rule } from '../stages/policy/rule.ts'
 import type { RuleSource } from '../stages/policy/document.ts'
 import { evaluateCall, readCall } from '../stages/policy/call-file.ts'
 import { type CoverageReport, PolicyCoverage } from '../stages/policy/coverage.ts'
 import { runGolden } from '../stages/policy/golden.ts'
 import {
   type PolicyCheck,
+  type PolicyFile,
   checkPolicy,
   loadPolicyFiles,
   readPolicyFiles,
@@ -16,7 +20,8 @@ import {
 } from '../stages/policy/load.ts'
 import type { PolicyTool } from '../stages/policy/rule-index.ts'
 import { configPath, requireConfig } from './locate.ts'
-import { CommandFailed, print, printJson } from './output.ts'
+import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { bundleFiles, bundleLine } from './policy-bundle.ts'
 import { policyArguments } from './policy-files.ts'
 import type { World } from './world.ts'
 
@@ -28,23 +33,44 @@ export async function checkPolicyFiles(
   files: readonly string[],
   tools: readonly PolicyTool[] | undefined,
   strict = false,
+  bundle: readonly PolicyFile[] = [],
 ): Promise<PolicyCheck> {
   const read = await readPolicyFiles(files)
   if ('problems' in read) return { problems: read.problems, warnings: [] }
-  const { problems, warnings } = checkPolicy(read.files, tools)
-  return { problems: strict ? [...problems, ...defaultAllows(read.files)] : problems, warnings }
+  const all = [...read.files, ...bundle]
+  const { problems, warnings } = checkPolicy(all, tools)
+  return { problems: strict ? [...problems, ...defaultAllows(all)] : problems, warnings }
 }
 
-/** Rules that require what nobody could give: each of their calls is refused, and its author should know. */
-export async function stepUpWarnings(config: GatewayConfig): Promise<Problem[]> {
-  const loaded = await loadPolicyFiles(config.policy.files)
+/** What of the configuration and the rules does not go together, and their authors should know: requirements that nobody could meet. */
+export async function ruleWarnings(config: GatewayConfig, bundle: readonly PolicyFile[]): Promise<Problem[]> {
+  const loaded = await loadPolicyFiles(config.policy.files, bundle)
   if ('problems' in loaded) return []
-  return loaded.set.rules.flatMap(({ source }) => {
-    const lacking = lackingFor(source, config)
-    if (lacking === undefined) return []
-    const { id, file, line, column } = source
-    return [{ file, line, column, message: `rule \`${id}\` requires ${lacking}` }]
-  })
+  const { rules } = loaded.set
+  return [...namesOfNoTrial(config, rules), ...rules.flatMap(({ source }) => lackingOf(source, config))]
+}
+
+/** Names under `rollout.enforce` that no rule on trial has: whoever wrote one believes that something is enforced. */
+function namesOfNoTrial({ rollout }: GatewayConfig, rules: readonly Rule[]): Problem[] {
+  const onTrial = rules.filter(({ source }) => source.mode === 'observe').map(({ source }) => source.id)
+  return rollout.enforce.flatMap(({ rules: globs = [] }, index) =>
+    globs
+      .filter((glob) => !onTrial.some(globMatcher(glob)))
+      .map((glob) => {
+        const is = rules.some(({ source }) => source.id === glob)
+          ? 'is enforced for all'
+          : 'is no rule on trial'
+        const message = `\`${glob}\` in \`rollout.enforce[${index}].rules\` ${is}${didYouMean(nearestName(glob, onTrial))}`
+        return { file: 'callgate.yaml', line: undefined, column: undefined, message }
+      }),
+  )
+}
+
+function lackingOf(source: RuleSource, config: GatewayConfig): Problem[] {
+  const lacking = lackingFor(source, config)
+  if (lacking === undefined) return []
+  const { id, file, line, column } = source
+  return [{ file, line, column, message: `rule \`${id}\` requires ${lacking}` }]
 }
 
 /** What the configuration lacks so that the calls of a rule could pass. */
@@ -92,10 +118,15 @@ export async function policyCheck(
       ? requireConfig(world.env, configPath(world.env, options.config))
       : undefined
   const tools = config === undefined ? undefined : await pinnedTools(world, config)
+  const live = config === undefined || files.length > 0 ? undefined : await world.bundle(config)
   const found = await checkPolicyFiles(
     files.length === 0 ? (config?.policy.files ?? []) : policyArguments(files),
     tools,
+    false,
+    live === undefined || live.problem !== undefined ? [] : live.files,
   )
+  const line = bundleLine(live)
+  if (line !== undefined && options.json !== true) print(safeText(line))
   report(found, options.json)
   return found.problems.length === 0 ? 0 : 1
 }
@@ -171,6 +202,8 @@ export async function policyEval(
   const tools = (config === undefined ? undefined : await pinnedTools(world, config)) ?? []
   const loaded = await loadPolicyFiles(
     options.policy === undefined ? (config?.policy.files ?? []) : policyArguments(options.policy),
+    config === undefined ? [] : await bundleFiles(world, config),
+    config && ((rule) => enforcedEarly(config.rollout, { rule })),
   )
   if ('problems' in loaded) throw unreadable(loaded.problems)
   loaded.set.recheck(tools)

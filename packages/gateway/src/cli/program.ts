@@ -107,6 +107,23 @@ export function createProgram(world: World, version: string): Command {
     .action(async (options) => (await import('./policy.ts')).policyEval(world, options))
 
   policy
+    .command('bundle')
+    .description('sign rules and their cases to one file, for gates with `policy.bundle`')
+    .requiredOption(
+      '--policy <file...>',
+      'policy files; `pack:NAME` takes a pack along as it is in this version',
+    )
+    .option('--cases <file...>', 'golden files: they must pass, and go along')
+    .requiredOption('--key <file>', 'private key, PEM: Ed25519 or P-256')
+    .requiredOption('--out <file>', 'the bundle')
+    .option('--release <number>', 'version, above those before; default: seconds since 1970')
+    .option(...JSON_FLAG)
+    .addHelpText(
+      'after',
+      '\nExample: callgate policy bundle --policy policy.yaml --cases tests/*.yaml --key policy.key --out policy.bundle.json',
+    )
+    .action(async (options) => (await import('./policy-bundle.ts')).policyBundle(world, options))
+  policy
     .command('new')
     .description(
       'draft a rule and its test from a recorded call: allow what was denied, for that caller alone',

@@ -1,12 +1,14 @@
 import { type OutcomeRecord, readRecords } from '@callgate/evidence'
 import type { Effect } from '../call/decision.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
+import { earlyIn } from '../config/rollout.ts'
 import { loadPolicyFiles } from '../stages/policy/load.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
 import type { Rule } from '../stages/policy/rule.ts'
 import { logFolder } from './evidence.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { bundleFiles, bundleLine } from './policy-bundle.ts'
 import { targetOf } from './sentences.ts'
 import type { World } from './world.ts'
 
@@ -16,6 +18,8 @@ interface Trial {
   readonly control: string
   /** What it would do to a call. */
   readonly would: 'refuse' | 'put off' | 'hold up' | 'allow' | 'change' | 'unknown'
+  /** For whom, and where, it is enforced already; empty: for nobody. */
+  readonly early: readonly string[]
   /** How it is enforced, and what keeps it from meaning too much. */
   readonly enforce: string
   readonly hits: readonly Hit[]
@@ -57,13 +61,17 @@ export async function rolloutStatus(
       },
     )
   const config = requireConfig(world.env, configPath(world.env, options.config))
-  const loaded = await loadPolicyFiles(config.policy.files)
+  const live = await world.bundle(config)
+  const loaded = await loadPolicyFiles(config.policy.files, await bundleFiles(world, config))
   if ('problems' in loaded)
     throw new CommandFailed(loaded.problems.map(formatProblem).join('\n'), { exitCode: 1 })
   const since = new Date(world.now() - days * DAY_MS).toISOString()
   const { calls, seen } = await observedSince(logFolder(world, undefined), since)
   const trials = trialsOf(config, loaded.set.rules, seen)
-  if (options.json === true) return printJson({ since, calls, trials })
+  const bundle = bundleLine(live)
+  if (options.json === true)
+    return printJson({ since, calls, ...(bundle === undefined ? {} : { bundle }), trials })
+  if (bundle !== undefined) print(safeText(bundle))
   print(`${counted(calls)} since ${since.slice(0, 10)}; ${trials.length} controls on trial`)
   for (const trial of trials) show(trial)
 }
@@ -111,6 +119,7 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     if (rule === undefined)
       return {
         control,
+        early: [],
         would: 'unknown',
         enforce: 'no rule on trial has this id any more',
         hits: hits.map((hit) => ({ ...hit, fix: `callgate explain ${hit.last}` })),
@@ -118,6 +127,7 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     const { file, line, decision } = rule.source
     return {
       control,
+      early: earlyIn(config.rollout, { rule: control }),
       would: WOULD[decision],
       enforce: `remove \`mode: observe\` at ${file}:${line}`,
       hits: hits.map((hit) => ({
@@ -157,6 +167,10 @@ function judgeTrial(
   ]
   return {
     control,
+    early:
+      where.length === 0
+        ? []
+        : earlyIn(config.rollout, { control: stage === 'egress' ? stage : 'ownership' }),
     would: 'refuse',
     enforce:
       where.length === 0
@@ -186,6 +200,7 @@ function dataTrial(
   ]
   return {
     control,
+    early: where.length === 0 ? [] : earlyIn(config.rollout, { control: 'dlp' }),
     would: action === 'deny' ? 'refuse' : 'change',
     enforce:
       where.length === 0
@@ -203,11 +218,12 @@ function dataTrial(
 
 const counted = (calls: number): string => `${calls} ${calls === 1 ? 'call' : 'calls'}`
 
-function show({ control, would, enforce, hits }: Trial): void {
+function show({ control, would, early, enforce, hits }: Trial): void {
   const calls = hits.reduce((sum, hit) => sum + hit.calls, 0)
   const done = would === 'unknown' ? 'was told of' : `would ${would}`
   print('')
   print(`${safeText(control)} ${hits.length === 0 ? `${done} nothing so far` : `${done} ${counted(calls)}`}`)
+  if (early.length > 0) print(safeText(`  enforced already for ${early.join(', and for ')}`))
   print(safeText(`  to enforce it: ${enforce}`))
   for (const { actor, tool, calls: count, last, fix } of hits.slice(0, MAX_SHOWN)) {
     print(safeText(`  ${count} x ${actor} ${tool}, last ${last}`))

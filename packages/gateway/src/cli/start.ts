@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { formatProblem } from '../config/problem.ts'
 import { configPath, requireConfig, writeRunFile } from './locate.ts'
 import { CommandFailed, print, printJson } from './output.ts'
+import { bundleFiles } from './policy-bundle.ts'
 import { checkPolicyFiles } from './policy.ts'
 import type { World } from './world.ts'
 
@@ -18,7 +19,12 @@ export async function start(world: World, options: StartOptions): Promise<void> 
   const path = configPath(world.env, options.config)
   const config = requireConfig(world.env, path, options.strict)
   if (options.strict === true) {
-    const { problems } = await checkPolicyFiles(config.policy.files, undefined, true)
+    const { problems } = await checkPolicyFiles(
+      config.policy.files,
+      undefined,
+      true,
+      await bundleFiles(world, config),
+    )
     if (problems.length > 0) throw new CommandFailed(problems.map(formatProblem).join('\n'))
   }
   const gate = await world.startGate(config)

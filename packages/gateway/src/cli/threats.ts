@@ -13,6 +13,7 @@ import { textPage } from '../threats/text-page.ts'
 import { logFolder } from './evidence.ts'
 import { configPath, requireConfig } from './locate.ts'
 import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { bundleFiles } from './policy-bundle.ts'
 import type { World } from './world.ts'
 
 const FORMATS = ['text', 'html', 'json']
@@ -51,7 +52,7 @@ async function runningOf(world: World, given: string | undefined): Promise<Pick<
   const path = pathOf(world, given)
   if (path === undefined) return {}
   const config = requireConfig(world.env, path)
-  const loaded = await loadPolicyFiles(config.policy.files)
+  const loaded = await loadPolicyFiles(config.policy.files, await bundleFiles(world, config))
   if ('problems' in loaded)
     throw new CommandFailed(
       loaded.problems.map((problem) => safeText(formatPolicyProblem(problem))).join('\n'),

@@ -6,6 +6,8 @@ import type { ServerPins } from '../ports/pin-store.ts'
 import type { GateCredential } from '../ports/gate-credential.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { OwnKeyPlace } from '../ports/signer.ts'
+import type { PolicyBundle } from '../stages/policy/bundle.ts'
+import type { standingOf } from '../stages/policy/bundled.ts'
 import type { Finding } from '../text/finding.ts'
 import type { Certificates } from './certs.ts'
 import type { RemoteGates } from './connect-remote.ts'
@@ -73,6 +75,16 @@ export interface SealKeyFacts {
   readonly until: number | undefined
 }
 
+/** The bundle that a gate keeps, or why there is none. */
+export type LiveBundle =
+  | (PolicyBundle & {
+      /** When its source last offered it, in milliseconds since the epoch. */
+      readonly confirmedAt: number
+      readonly standing: ReturnType<typeof standingOf>
+      readonly problem?: undefined
+    })
+  | { readonly problem: string }
+
 /** What commands need from rooms that they may not know (ARCHITECTURE.md section 1); main hands it in. */
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -81,6 +93,8 @@ export interface World {
   /** Starts a gate without a port. */
   readonly encloseGate: (config: GatewayConfig, onEvent: GateListener) => Promise<EnclosedGate>
   readonly openDevIssuer: (stateDir: string) => Promise<DevMint>
+  /** The policy bundle of a state folder; undefined: the configuration has none. */
+  readonly bundle: (config: GatewayConfig) => Promise<LiveBundle | undefined>
   readonly pins: (path: string) => Promise<Readonly<Record<string, ServerPins>>>
   readonly approve: (
     stateDir: string,

@@ -6,6 +6,8 @@ import { cidr, duration, isListenHost, isOrigin, isPublicUrl, path, text, tokenK
 import { idempotency } from './idempotency.ts'
 import { identity } from './identity.ts'
 import { ownership } from './ownership.ts'
+import { policy } from './policy.ts'
+import { rollout } from './rollout.ts'
 import { server } from './servers.ts'
 import { tickets } from './tickets.ts'
 
@@ -108,17 +110,10 @@ export const declaration = z.strictObject({
     )
     .default({})
     .describe('The MCP servers behind the gate, by id.'),
-  policy: z
-    .strictObject({
-      files: z
-        .array(path)
-        .min(1)
-        .max(256)
-        .describe(
-          'Files with policy rules, in order; `pack:NAME` includes a rule pack of the product: `read-only`, `bulk-and-destructive`, `egress`, `memory`, `admin` (docs/policy.md). There is no policy by default.',
-        ),
-    })
-    .describe('What is allowed. Everything else is denied.'),
+  policy: policy.describe('What is allowed. Everything else is denied.'),
+  rollout: rollout
+    .prefault({})
+    .describe('Who goes first: what is on trial and enforced for some already; see docs/rollout.md.'),
   tickets: tickets
     .exactOptional()
     .describe(

@@ -1,6 +1,8 @@
 import type { EgressRules } from '../net/egress.ts'
 import type { GatewayConfig } from './declaration.ts'
 
+type Mode = 'observe' | 'enforce'
+
 /**
  * The egress rules for the tools of a server.
  * @param server undefined: those of servers that say nothing themselves
@@ -8,7 +10,7 @@ import type { GatewayConfig } from './declaration.ts'
 export function egressRules(
   { egress, servers }: Pick<GatewayConfig, 'egress' | 'servers'>,
   server: string | undefined,
-): EgressRules & { readonly mode: 'observe' | 'enforce' } {
+): EgressRules & { readonly mode: Mode } {
   const own = server === undefined ? undefined : servers[server]?.egress
   return {
     mode: own?.mode ?? egress.mode,

@@ -96,6 +96,7 @@ test('the least configuration is the strictest one', () => {
     },
     servers: {},
     policy: { files: [join(folder, 'policy.yaml')] },
+    rollout: { groups: {}, enforce: [] },
     dlp: { mode: 'enforce', arguments: {}, results: {}, own: {}, exceptions: [], binary: {} },
     egress: { mode: 'enforce', schemes: ['http', 'https'], ports: [], allow: [], deny: [], resolve: true },
     ownership: { mode: 'enforce', types: {} },

@@ -149,9 +149,26 @@ function resolved(
     },
     identity: { ...identity, issuers },
     servers,
-    policy: { files: policyPaths(rest.policy.files, (policy) => resolve(folder, policy)) },
+    policy: policyFrom(rest.policy, folder),
     state,
     folder,
+  }
+}
+
+/** Files of policy, and of a bundle's keys, from the folder of the configuration. */
+function policyFrom({ files, bundle }: DeclaredConfig['policy'], folder: string): GatewayConfig['policy'] {
+  const from = (path: string) => resolve(folder, path)
+  return {
+    files: policyPaths(files, from),
+    ...(bundle === undefined
+      ? {}
+      : {
+          bundle: {
+            ...bundle,
+            keys: bundle.keys.map(from),
+            ...(bundle.file === undefined ? {} : { file: from(bundle.file) }),
+          },
+        }),
   }
 }
 

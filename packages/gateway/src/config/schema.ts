@@ -100,7 +100,7 @@ export function expectation(node: SchemaNode): string {
             node.required.map((key) => `\`${key}\``),
             'and',
           )}`
-        : 'a map of keys and values'
+        : (node.title ?? 'a map of keys and values')
     default:
       if (node.oneOf) {
         const key = tellingKey(node.oneOf)

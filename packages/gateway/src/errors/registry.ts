@@ -547,6 +547,21 @@ export const registry = {
     sees: both,
   },
 
+  CG_POLICY_STALE: {
+    status: 503,
+    rpc: -31404,
+    publicText: 'the gate cannot learn whether its policy still holds; tell the user, and try again later',
+    fix: 'the source of `policy.bundle` is down, or offers what cannot be taken: `callgate doctor` and the log (policy.unconfirmed, policy.refused) say why. It was longer so than `policy.bundle.outage` allows for this class of call',
+    sees: both,
+  },
+  CG_POLICY_EXPIRED: {
+    status: 503,
+    rpc: -31405,
+    publicText: 'the policy of the gate is too old to decide; tell the user, and try again later',
+    fix: 'the bundle in force was signed longer ago than `policy.bundle.maxAgeH`: sign it again with `callgate policy bundle`, even when nothing changed',
+    sees: both,
+  },
+
   // Row 6a2: ownership.
   CG_OWNER_FOREIGN: {
     status: 403,

@@ -25,13 +25,19 @@ const RULE: RuleFacts = {
 /** What a control says of a configuration: of a plain one with two servers where nothing else is given. */
 function stateOf(
   id: string,
-  given: { identity?: string; servers?: string; more?: string; rules?: readonly RuleFacts[] } = {},
+  given: {
+    identity?: string
+    policy?: string
+    servers?: string
+    more?: string
+    rules?: readonly RuleFacts[]
+  } = {},
 ): ControlState {
   const path = join(folder, 'callgate.yaml')
-  const { identity = '', servers = SERVERS, more = '', rules = [] } = given
+  const { identity = '', policy = '', servers = SERVERS, more = '', rules = [] } = given
   writeFileSync(
     path,
-    `identity: { ${ISSUERS}${identity} }\n${servers}\npolicy: { files: [p.yaml] }\n${more}\n`,
+    `identity: { ${ISSUERS}${identity} }\n${servers}\npolicy: { files: [p.yaml]${policy} }\n${more}\n`,
   )
   const { config, problems = [] } = loadConfig(path, { env: {} })
   assert.ok(config !== undefined, problems.map(formatProblem).join('\n'))
@@ -124,6 +130,14 @@ const SWITCHED: readonly (readonly [
     /1 rule that restricts is on trial/,
   ],
   ['policy.default-deny', { rules: [{ ...RULE, mode: 'observe', decision: 'allow' }] }, 'enforce'],
+  ['policy.bundle', {}, 'off', /files of this machine/],
+  ['policy.bundle', { policy: ', bundle: { file: b.json, keys: [k.pem] }' }, 'enforce'],
+  [
+    'policy.bundle',
+    { policy: ', bundle: { file: b.json, keys: [k.pem], whenTooOld: keep }' },
+    'partly',
+    /however old/,
+  ],
   ['policy.windows', { rules: [RULE] }, 'off'],
   ['policy.windows', { rules: [{ ...RULE, reads: new Set(['window']) }] }, 'enforce'],
   ['policy.windows', { rules: [{ ...RULE, reads: new Set(['window']), mode: 'observe' }] }, 'observe'],

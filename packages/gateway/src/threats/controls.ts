@@ -240,6 +240,21 @@ export const CONTROLS: Readonly<Record<string, Control>> = {
           }
     },
   },
+  'policy.bundle': {
+    does: 'rules come only as somebody of a list has signed them, never older ones again, and decide nothing once they are too old',
+    codes: ['CG_POLICY_STALE', 'CG_POLICY_EXPIRED'],
+    keys: ['policy.bundle.keys', 'policy.bundle.maxAgeH', 'policy.bundle.whenTooOld'],
+    judge: ({ config: { policy } }) => {
+      if (policy.bundle === undefined)
+        return {
+          state: 'off',
+          note: 'rules are files of this machine; set `policy.bundle` to follow signed ones',
+        }
+      return policy.bundle.whenTooOld === 'keep'
+        ? { state: 'partly', note: '`policy.bundle.whenTooOld: keep` lets a bundle decide however old it is' }
+        : always()
+    },
+  },
   'policy.windows': {
     does: 'rules hold sums and counts of a session or an actor over time to a limit',
     codes: ['CG_POLICY_WINDOW'],

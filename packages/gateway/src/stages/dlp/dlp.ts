@@ -96,7 +96,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
   }
 
   function toSend(call: AuthorizedCall, detection: Detection, signal: AbortSignal): ScreenedCall {
-    const rules = rulesFor(call.target)
+    const rules = rulesFor(call.target, call.principal)
     const excepted: Record<string, number> = {}
     const actions = actionsOf(call, 'arguments', excepted)
     const given = givenTo(call)
@@ -140,7 +140,7 @@ export function createDlpStages(options: DlpOptions): DlpStages {
   }
 
   function toRead(call: AnsweredCall, detection: Detection): AnsweredCall | Promise<AnsweredCall> {
-    const grown = answered(call, rulesFor(call.target), detection)
+    const grown = answered(call, rulesFor(call.target, call.principal), detection)
     return options.instructs(call.answer.value) ? labelled(grown) : grown
   }
 

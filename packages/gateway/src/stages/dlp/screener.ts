@@ -1,4 +1,4 @@
-import type { AuthorizedCall, IdentifiedCall } from '../../call/call.ts'
+import type { AuthorizedCall, IdentifiedCall, Principal } from '../../call/call.ts'
 import type { Json } from '../../call/json.ts'
 import { Refusal, type Judgement, type Target } from '../../call/refusal.ts'
 import { DetectorDown } from '../../ports/detector.ts'
@@ -23,7 +23,8 @@ export interface DlpRules {
 
 export interface ScreenerOptions {
   readonly placeholders: Pick<Placeholders, 'keep'>
-  readonly rulesFor: (target: Target) => DlpRules
+  /** @param principal undefined: nobody knows yet who calls; then what is enforced for anybody is enforced */
+  readonly rulesFor: (target: Target, principal?: Principal) => DlpRules
   readonly scan: Scan
   /** Undefined: nobody else is asked, and screening does not wait. */
   readonly detector?: DlpDetector | undefined
@@ -90,7 +91,7 @@ export function createScreener(options: ScreenerOptions) {
       direction: Direction,
       excepted: Record<string, number> = {},
     ): Actions {
-      const rules = rulesFor(target)
+      const rules = rulesFor(target, principal)
       const now = options.now()
       const tool = `${target.server}.${target.name}`
       const exceptions = options.exceptions.filter(

@@ -1,4 +1,4 @@
-import type { PinnedCall, ScreenedCall } from '../../call/call.ts'
+import type { PinnedCall, Principal, ScreenedCall } from '../../call/call.ts'
 import { type Json, isJsonObject } from '../../call/json.ts'
 import { onTrial } from '../../call/on-trial.ts'
 import type { ReasonCode } from '../../call/reason-code.ts'
@@ -22,7 +22,7 @@ export interface TargetEgress extends EgressRules {
 
 export interface EgressOptions {
   /** Undefined: URLs in the arguments of this tool are text that nothing connects to, by the operator's word. */
-  readonly rulesFor: (target: Target) => TargetEgress | undefined
+  readonly rulesFor: (target: Target, principal: Principal) => TargetEgress | undefined
   /** Undefined: names are judged by their text alone. */
   readonly resolver: Resolver | undefined
 }
@@ -53,7 +53,7 @@ export function createEgressStage({ rulesFor, resolver }: EgressOptions): Stage<
     name: 'egress',
     budgetMs: 2_000,
     run(call, signal) {
-      const rules = rulesFor(call.target)
+      const rules = rulesFor(call.target, call.principal)
       if (rules === undefined) return { ...call, egress: 'judged' }
       const { urls, identifiers, fault } = urlsOf(call)
       const byText = new Set(urls.map((url) => judgeEgress(url, rules, identifiers.has(url))))

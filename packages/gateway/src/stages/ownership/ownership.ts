@@ -6,7 +6,8 @@ import { type Owners, OwnersDown } from '../../ports/owners.ts'
 import { idsAt, NoId, type OwnedPlace } from './ids.ts'
 
 export interface OwnershipOptions {
-  readonly mode: 'observe' | 'enforce'
+  /** Mode for one caller and what it calls. */
+  readonly modeFor: (call: Pick<AuthorizedCall, 'principal' | 'target'>) => 'observe' | 'enforce'
   /** Places of a target's arguments that hold ids; none for most. */
   readonly placesOf: (target: Target) => readonly OwnedPlace[]
   /** Sources by type of id. */
@@ -21,7 +22,7 @@ const BUDGET_MS = 15_000
  * that who may not call the tool learns nothing of ids; one answer for ids of others and ids that do not exist.
  */
 export function createOwnershipStage({
-  mode,
+  modeFor,
   placesOf,
   owners,
 }: OwnershipOptions): Stage<AuthorizedCall, AuthorizedCall> {
@@ -66,7 +67,7 @@ export function createOwnershipStage({
     const problems = await Promise.all(places.map((place) => problemAt(call, place, signal)))
     const problem = problems.find((each) => each !== undefined)
     if (problem === undefined) return call
-    if (mode === 'observe') return onTrial(call, [`(ownership: ${problem.type})`], 'refuse')
+    if (modeFor(call) === 'observe') return onTrial(call, [`(ownership: ${problem.type})`], 'refuse')
     const { decision, facts, policy } = call
     const { code, internal } = problem
     throw new Refusal(code, { internal, judgement: { decision, facts, policy } })

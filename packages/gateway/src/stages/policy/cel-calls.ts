@@ -60,11 +60,13 @@ export function compileCall(
   if (given.length !== fn.takes.length) {
     throw new ConditionError(
       node.start,
-      `\`${name}\` is given ${given.length - (receiver === undefined ? 0 : 1)} arguments (expected ${fn.takes.length - (receiver === undefined ? 0 : 1)})`,
+      `\`${name}\` is given ${counted(given.length - (receiver === undefined ? 0 : 1))} (expected ${fn.takes.length - (receiver === undefined ? 0 : 1)})`,
     )
   }
   return apply(scope, fn, given)
 }
+
+const counted = (number: number): string => `${number} ${number === 1 ? 'argument' : 'arguments'}`
 
 function apply(scope: Scope, fn: CelFunction, given: readonly ASTNode[]): Part {
   const parts = given.map((arg) => scope.part(arg))

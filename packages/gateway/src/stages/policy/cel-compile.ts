@@ -199,7 +199,7 @@ class Compiler {
       )
       throw new ConditionError(
         node.start,
-        `unknown fact ${quoted(name)} (expected ${[...this.#roots.keys()].map((root) => `\`${root}\``).join(', ')})${hint}`,
+        `unknown fact ${quoted(name)} (expected ${[...this.#roots.keys()].map((root) => `\`${root}\``).join(', ')}; a text stands in quotes)${hint}`,
       )
     }
     return { type, run: (frame) => frame.facts[name] ?? null, cost: 1, path: [name] }

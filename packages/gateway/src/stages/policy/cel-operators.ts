@@ -191,6 +191,8 @@ function arithmetic(op: Arithmetic, left: Part, right: Part): Part | OperatorRef
       a === 'string' || b === 'string' ? STRING : { ...unify(left.type, right.type), nullable: false }
     return { type, run: (frame) => join(frame, left.run(frame), right.run(frame)), cost: costOf(left, right) }
   }
+  if (op === '+' && (a === 'string' || a === 'list'))
+    return { side: 'right', message: `\`+\` of ${typeName(right.type)} (expected ${a}, as on the left)` }
   for (const [side, part] of [['left', left] as const, ['right', right] as const]) {
     if (!isKind(part.type, 'int', 'double')) {
       const expected = side === 'right' && !isNumeric(left.type) ? typeName(left.type) : 'a number'

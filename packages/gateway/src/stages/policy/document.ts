@@ -172,7 +172,7 @@ class Reader {
       return { when: {}, cond: undefined }
     }
     const members = this.#members(node as Mapping, WHEN_KEYS, '`when`')
-    if (members.size === 0) {
+    if (node.items.length === 0) {
       // An allow rule that says nothing would allow everything by accident.
       this.#source.add(
         offsetOf(node),
@@ -199,7 +199,10 @@ class Reader {
   #condition(node: Node | null | undefined): ConditionSource | undefined {
     const text = this.#string(node)
     if (text === undefined || !isScalar(node)) {
-      this.#source.add(offsetOf(node), '`cond` is not a text (expected a CEL expression)')
+      this.#source.add(
+        offsetOf(node),
+        `\`cond\` is ${shown(node ?? null)} (expected a text, a CEL expression)`,
+      )
       return undefined
     }
     if (text.length > MAX_CONDITION_LENGTH) {
@@ -228,7 +231,7 @@ class Reader {
       if (value === undefined || value === '' || value.length > MAX_GLOB_LENGTH) {
         this.#source.add(
           offsetOf(item as Node | null) || offsetOf(node),
-          `\`${key}\` is not a glob (expected a text of 1 to ${MAX_GLOB_LENGTH} characters, or a list of them)`,
+          `\`${key}\` is ${value === undefined || value === '' ? shown(item as Node | null) : `${value.length} characters long`}, no glob (expected a text of 1 to ${MAX_GLOB_LENGTH} characters, or a list of them)`,
         )
         continue
       }
@@ -270,7 +273,10 @@ class Reader {
   ): Pick<RuleSource, 'approvers' | 'redaction' | 'retryAfterS'> {
     for (const [key, goesWith] of Object.entries(KEYS_OF))
       if (members.has(key) && decision !== undefined && decision !== goesWith)
-        this.#source.add(offsetOf(members.get(key)), `\`${key}\` goes with \`decision: ${goesWith}\` only`)
+        this.#source.add(
+          offsetOf(members.get(key)),
+          `\`${key}\` goes with \`decision: ${goesWith}\` only, this rule says \`${decision}\``,
+        )
     const redacts = decision === 'redact'
     return {
       approvers: decision === 'require_approval' ? this.#approvers(map, members.get('approvers')) : [],
@@ -286,11 +292,19 @@ class Reader {
 
   #approvers(map: Mapping, node: Node | null | undefined): string[] {
     const items = isSeq(node) ? node.items : []
-    const roles = items.map((item) => this.#string(item as Node | null))
-    const known = roles.filter((role) => role !== undefined && APPROVER_ROLE.test(role))
-    if (items.length === 0 || items.length > MAX_APPROVERS || known.length < items.length)
+    if (items.length === 0 || items.length > MAX_APPROVERS) {
       this.#missing(map, node, 'approvers', `a list of 1 to ${MAX_APPROVERS} roles such as \`[dba]\``)
-    return known.filter((role) => role !== undefined)
+      return []
+    }
+    return items.flatMap((item) => {
+      const role = this.#string(item as Node | null)
+      if (role !== undefined && APPROVER_ROLE.test(role)) return [role]
+      this.#source.add(
+        offsetOf(item),
+        `role ${shown(item as Node | null)} (expected at most 32 lower-case letters, digits and \`-\`, such as \`dba\`)`,
+      )
+      return []
+    })
   }
 
   /** A list of words of a closed vocabulary. */
@@ -314,14 +328,14 @@ class Reader {
       return value
     this.#source.add(
       offsetOf(node),
-      `\`retry_after\` is not usable (expected a whole number of seconds from 1 to ${MAX_RETRY_AFTER_S})`,
+      `\`retry_after\` is ${shown(node)} (expected a whole number of seconds from 1 to ${MAX_RETRY_AFTER_S})`,
     )
     return RETRY_AFTER_S
   }
 
   #until(node: Node | null | undefined): number | undefined {
     if (node === undefined) return undefined
-    const value = this.#string(node) ?? ''
+    const value = isScalar(node) ? String(node.value) : ''
     const isDate = /^\d{4}-\d\d-\d\d$/.test(value)
     const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value)
     const start = isDate ? Date.parse(`${value}T00:00:00Z`) : Date.parse(value)
@@ -330,7 +344,7 @@ class Reader {
     if ((!isDate && !isTime) || !real) {
       this.#source.add(
         offsetOf(node),
-        `\`until\` is ${quoted(value)} (expected a date like \`2027-01-31\`, or \`2027-01-31T12:00:00Z\`)`,
+        `\`until\` is ${shown(node)} (expected a date like \`2027-01-31\`, or \`2027-01-31T12:00:00Z\`)`,
       )
       return undefined
     }
@@ -341,7 +355,11 @@ class Reader {
     if (node === undefined) return undefined
     const value = this.#string(node)
     if (value === undefined || value.length > MAX_NOTE_LENGTH) {
-      this.#source.add(offsetOf(node), `\`${key}\` is not a text of at most ${MAX_NOTE_LENGTH} characters`)
+      const what = value === undefined ? shown(node) : `${value.length} characters long`
+      this.#source.add(
+        offsetOf(node),
+        `\`${key}\` is ${what} (expected a text of at most ${MAX_NOTE_LENGTH} characters)`,
+      )
     }
     return value
   }
@@ -352,10 +370,7 @@ class Reader {
     const word = words.find((candidate) => candidate === value)
     if (word === undefined) {
       const hint = value === undefined ? '' : didYouMean(nearestName(value, words))
-      this.#source.add(
-        offsetOf(node),
-        `\`${key}\` is ${quoted(value ?? 'not a text')} (expected ${oneOf(words)})${hint}`,
-      )
+      this.#source.add(offsetOf(node), `\`${key}\` is ${shown(node)} (expected ${oneOf(words)})${hint}`)
     }
     return word
   }
@@ -379,12 +394,19 @@ class Reader {
 
   #missing(map: Mapping, node: Node | null | undefined, key: string, expected: string): void {
     if (node === undefined) this.#source.add(offsetOf(map), `\`${key}\` is missing (expected ${expected})`)
-    else this.#source.add(offsetOf(node), `\`${key}\` is not usable (expected ${expected})`)
+    else this.#source.add(offsetOf(node), `\`${key}\` is ${shown(node)} (expected ${expected})`)
   }
 
   #string(node: Node | null | undefined): string | undefined {
     return isScalar(node) && typeof node.value === 'string' ? node.value : undefined
   }
+}
+
+/** A value as a message shows it. */
+function shown(node: Node | null): string {
+  if (isSeq(node)) return node.items.length === 0 ? 'an empty list' : `a list of ${node.items.length}`
+  if (isMap(node)) return 'a mapping'
+  return isScalar(node) && node.value !== null ? quoted(String(node.value)) : 'empty'
 }
 
 function oneOf(words: readonly string[]): string {

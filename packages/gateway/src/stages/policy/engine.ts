@@ -4,7 +4,7 @@ import type { FoundUrls } from '../../net/find-urls.ts'
 import { findUrls } from '../../net/find-urls.ts'
 import { EvaluationFault, Frame, MAX_STEPS } from './cel-runtime.ts'
 import { factsOf, withUrl, type PolicyCall } from './facts.ts'
-import { recordedFacts, type Conceal } from './recorded-facts.ts'
+import { recordedFacts, type AskedEntry, type Conceal } from './recorded-facts.ts'
 import { concernsCaller, isExpired } from './rule.ts'
 import type { Entry } from './rule-index.ts'
 import type { RuleMode, RuleSource } from './document.ts'
@@ -45,7 +45,7 @@ type Outcome = 'match' | 'no_match' | RuleError
  */
 export function decide(entries: readonly Entry[], call: PolicyCall, world: PolicyWorld): PolicyAnswer {
   const judge = new Judge(call, world.total)
-  const asked: Entry[] = []
+  const asked: AskedEntry[] = []
   const applied: RuleSource[] = []
   const observed: string[] = []
   let restricts = false
@@ -53,11 +53,12 @@ export function decide(entries: readonly Entry[], call: PolicyCall, world: Polic
   let clean = false
   for (const entry of entries) {
     const { rule } = entry
-    const { id, decision, mode } = rule.source
+    const { id, decision } = rule.source
     if (concernsCaller(rule, call.caller, call.ctx.purpose) !== true) continue
     if (decision === 'allow' && isExpired(rule, world.now)) continue
-    asked.push(entry)
-    const outcome = judge.outcome(entry)
+    const mode = rule.modeFor(call.caller, call.target.server)
+    asked.push({ condition: entry.condition, mode })
+    const outcome = judge.outcome(entry, mode)
     const failed = typeof outcome === 'object'
     if (failed) errors.push(outcome)
     const applies = outcome === 'match' || (failed && decision !== 'allow')
@@ -127,10 +128,10 @@ class Judge {
     return this.#found
   }
 
-  outcome({ rule, condition, broken }: Entry): Outcome {
+  outcome({ rule, condition, broken }: Entry, mode: RuleMode): Outcome {
     if (broken !== undefined) return { rule: rule.source.id, message: broken }
     if (condition === undefined) return 'match'
-    this.#mode = rule.source.mode
+    this.#mode = mode
     try {
       if (!rule.reads.has('url')) {
         this.#frame.facts = this.facts

@@ -3,7 +3,7 @@ import { readPolicy, type PolicyDocument } from './document.ts'
 import { isLiteral } from './glob.ts'
 import { compilePolicy, type PolicySet } from './policy-set.ts'
 import { didYouMean, nearestName, type Problem } from './problem.ts'
-import { isExpired, type Rule } from './rule.ts'
+import { isExpired, type EnforcedEarly, type Rule } from './rule.ts'
 import type { PolicyTool } from './rule-index.ts'
 import { MAX_FILE_LENGTH } from './yaml-source.ts'
 
@@ -19,17 +19,29 @@ export interface PolicyCheck {
   readonly warnings: readonly Problem[]
 }
 
-/** Reads and compiles policy files. Never throws: a file that cannot be read is a problem like any other. */
+/**
+ * Reads and compiles policy files. Never throws: a file that cannot be read is a problem like any other.
+ * @param bundle files of a signed bundle, which come after the others. Default none
+ * @param early for whom rules on trial are enforced already. Default: for nobody
+ */
 export async function loadPolicyFiles(
   paths: readonly string[],
+  bundle: readonly PolicyFile[] = [],
+  early?: EnforcedEarly,
 ): Promise<{ set: PolicySet } | { problems: Problem[] }> {
-  if (paths.length === 0) {
+  if (paths.length === 0 && bundle.length === 0) {
     const message =
       'no policy file (expected at least one; without a rule that allows it every call is refused)'
     return { problems: [{ file: 'policy.files', line: undefined, column: undefined, message }] }
   }
   const read = await readPolicyFiles(paths)
-  return 'problems' in read ? read : compilePolicy(read.files.map(({ file, text }) => readPolicy(file, text)))
+  return 'problems' in read
+    ? read
+    : compilePolicy(
+        [...read.files, ...bundle].map(({ file, text }) => readPolicy(file, text)),
+        undefined,
+        early,
+      )
 }
 
 /** Reads policy files, at most 4 MiB of UTF-8 each. */

@@ -7,7 +7,14 @@ import type { PolicyDocument, RuleSource } from './document.ts'
 import { decide, type PolicyAnswer, type PolicyWorld } from './engine.ts'
 import { factsOf, METHOD_OF, STANDING_FACTS, type PolicyCall, type PolicyCaller } from './facts.ts'
 import type { Problem } from './problem.ts'
-import { concernsCaller, createRule, isExpired, type Rule, type RuleTarget } from './rule.ts'
+import {
+  concernsCaller,
+  createRule,
+  isExpired,
+  type EnforcedEarly,
+  type Rule,
+  type RuleTarget,
+} from './rule.ts'
 import { RuleIndex, type Entry, type PolicyTool } from './rule-index.ts'
 import { MAX_WINDOWED, type WindowedRead } from './windowed-fact.ts'
 
@@ -40,10 +47,12 @@ export interface PolicySet {
 /**
  * Compiles documents to a policy, or tells everything that is wrong with them.
  * @param watch told what branches of conditions come to, for coverage. Default: nobody
+ * @param early for whom rules on trial are enforced already. Default: for nobody
  */
 export function compilePolicy(
   documents: readonly PolicyDocument[],
   watch?: BranchWatch,
+  early?: EnforcedEarly,
 ): { set: PolicySet } | { problems: Problem[] } {
   const problems = documents.flatMap((document) => document.problems)
   const rules: Rule[] = []
@@ -60,7 +69,7 @@ export function compilePolicy(
       })
     }
     seen.set(source.id, `${file}:${line}`)
-    const rule = createRule(source, rules.length, watch)
+    const rule = createRule(source, rules.length, watch, early)
     if ('problem' in rule) problems.push(rule.problem)
     else rules.push(rule)
   }
@@ -80,10 +89,11 @@ export function compilePolicy(
 /** Windowed facts by mode and name, each with the first rule that reads it so. */
 function windowedOf(rules: readonly Rule[]): ReadonlyMap<string, WindowedRead & { rule: RuleSource }> {
   const all = new Map<string, WindowedRead & { rule: RuleSource }>()
-  for (const { source, condition } of rules) {
-    const { mode } = source
-    for (const fact of condition?.windowed ?? [])
-      if (!all.has(`${mode} ${fact.name}`)) all.set(`${mode} ${fact.name}`, { fact, mode, rule: source })
+  for (const { source, condition, modes } of rules) {
+    for (const fact of condition?.windowed ?? []) {
+      for (const mode of modes)
+        if (!all.has(`${mode} ${fact.name}`)) all.set(`${mode} ${fact.name}`, { fact, mode, rule: source })
+    }
   }
   return all
 }
@@ -102,7 +112,7 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
       let granted = false
       const entries = index.entries(target)
       for (const entry of entries) {
-        if (entry.rule.source.mode === 'observe') continue
+        if (entry.rule.modeFor(caller, target.server) === 'observe') continue
         const answer = standingAnswer(entry, caller, target, labels)
         if (entry.rule.source.decision === 'deny') {
           if (answer === true) return false
@@ -114,7 +124,7 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
     mayAllowServer(caller, server, kind, now) {
       let granted = false
       for (const rule of rules) {
-        if (rule.source.mode === 'observe') continue
+        if (rule.modeFor(caller, server) === 'observe') continue
         const answer = answerForServer(rule, caller, server, kind)
         if (rule.source.decision === 'deny') {
           if (answer === true) return false
@@ -125,8 +135,8 @@ function createPolicySet(rules: readonly Rule[], digest: string): PolicySet {
     },
     redactionsOf(caller, target) {
       return index.entries(target).flatMap(({ rule }) => {
-        const { mode, redaction } = rule.source
-        if (redaction === undefined || mode === 'observe') return []
+        const { redaction } = rule.source
+        if (redaction === undefined || rule.modeFor(caller, target.server) === 'observe') return []
         return concernsCaller(rule, caller, 'maybe') === false ? [] : [redaction]
       })
     },

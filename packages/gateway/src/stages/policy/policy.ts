@@ -1,6 +1,6 @@
 import { type AuthorizationDetail, detailFor } from '../../call/authorization.ts'
 import { keyedHash } from '@callgate/evidence'
-import type { AuthorizedCall, ParsedCall, Principal, Target, TaskCall } from '../../call/call.ts'
+import type { AuthorizedCall, ParsedCall, Principal, Target, TaskCall, ToolClass } from '../../call/call.ts'
 import { type Json, type JsonObject, member } from '../../call/json.ts'
 import { type Judgement, Refusal } from '../../call/refusal.ts'
 import { type Stage, SYNCHRONOUS_MS } from '../../call/stage.ts'
@@ -8,8 +8,9 @@ import type { LimitStore, Window } from '../../ports/limit-store.ts'
 import type { PolicyAnswer } from './engine.ts'
 import type { PolicyCall } from './facts.ts'
 import type { RuleMode } from './document.ts'
-import { loadPolicyFiles } from './load.ts'
+import { loadPolicyFiles, type PolicyFile } from './load.ts'
 import { formatProblem, type Problem } from './problem.ts'
+import type { EnforcedEarly } from './rule.ts'
 import type { PolicyTool } from './rule-index.ts'
 import type { PolicySet } from './policy-set.ts'
 import { amountOf, scopeOf, type WindowedRead } from './windowed-fact.ts'
@@ -22,6 +23,13 @@ export type MacKey = (tenant: string) => Buffer
 /** Longest text about a decision that goes into the record, in UTF-16 units. */
 const MAX_INTERNAL = 1_000
 
+/** Rules that come beside the local files, and may become too old to decide. */
+export interface BundleInForce {
+  readonly files: readonly PolicyFile[]
+  /** @throws Refusal when they are too old for calls of a class */
+  requireYoung(toolClass: ToolClass): void
+}
+
 /** The policy in force: one whole set, replaced by the next sound one. The last good one stays until then. */
 export class PolicyHolder {
   #set: PolicySet
@@ -30,6 +38,9 @@ export class PolicyHolder {
   readonly #macKey: MacKey
   readonly #limits: LimitStore
   readonly #now: () => number
+  readonly #bundle: BundleInForce | undefined
+  readonly #early: EnforcedEarly | undefined
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(
     set: PolicySet,
@@ -37,12 +48,16 @@ export class PolicyHolder {
     macKey: MacKey,
     limits: LimitStore,
     now: () => number = Date.now,
+    bundle?: BundleInForce,
+    early?: EnforcedEarly,
   ) {
     this.#set = set
     this.#files = files
     this.#macKey = macKey
     this.#limits = limits
     this.#now = now
+    this.#bundle = bundle
+    this.#early = early
   }
 
   /** Loads the files. @throws Error with every problem: without a policy the gate does not start (SECURITY.md 1.1) */
@@ -51,10 +66,12 @@ export class PolicyHolder {
     macKey: MacKey,
     limits: LimitStore,
     now: () => number = Date.now,
+    bundle?: BundleInForce,
+    early?: EnforcedEarly,
   ): Promise<PolicyHolder> {
-    const loaded = await loadPolicyFiles(files)
+    const loaded = await loadPolicyFiles(files, bundle?.files, early)
     if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'))
-    return new PolicyHolder(loaded.set, files, macKey, limits, now)
+    return new PolicyHolder(loaded.set, files, macKey, limits, now, bundle, early)
   }
 
   get digest(): string {
@@ -77,13 +94,34 @@ export class PolicyHolder {
    * Reads the files again. A policy that is not sound, or that does not fit a pinned tool, is not taken.
    * @returns why the last good policy was kept; empty when the files are in force
    */
-  async reload(): Promise<Problem[]> {
-    const loaded = await loadPolicyFiles(this.#files)
+  reload(): Promise<Problem[]> {
+    return this.#inTurn(() => this.#taken(this.#bundle?.files))
+  }
+
+  /**
+   * Puts the rules of another bundle in force, beside the local files as they are now.
+   * @param keep makes the bundle the one that is kept; what it throws leaves the policy as it is
+   * @returns why the last good policy was kept
+   */
+  take(files: readonly PolicyFile[], keep: () => Promise<void>): Promise<Problem[]> {
+    return this.#inTurn(() => this.#taken(files, keep))
+  }
+
+  async #taken(bundle: readonly PolicyFile[] = [], keep?: () => Promise<void>): Promise<Problem[]> {
+    const loaded = await loadPolicyFiles(this.#files, bundle, this.#early)
     if ('problems' in loaded) return loaded.problems
     const { problems } = loaded.set.recheck(this.#tools)
     if (problems.length > 0) return problems
+    await keep?.()
     this.swap(loaded.set)
     return []
+  }
+
+  /** One after the other: a look at the files that began before a bundle came must not put the older one back. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.catch(() => undefined).then(work)
+    this.#last = turn
+    return turn
   }
 
   /** Takes the tools that are pinned now. @returns rules that do not fit them: until mended, they err on those tools */
@@ -136,6 +174,7 @@ export class PolicyHolder {
 
   /** Decides a call. @throws Refusal with the judgement, when policy does not allow it */
   authorize(call: ParsedCall): AuthorizedCall {
+    this.#bundle?.requireYoung(call.task?.class ?? call.class)
     if (call.task !== undefined) return this.#authorizeTask(call, call.task)
     const set = this.#set
     const key = this.#macKey

@@ -16,19 +16,22 @@ const MAX_TOTAL_SHOWN = 100_000_000
 /** Verdicts of our own about a URL: they hold nothing of it. */
 const PLAIN_URL_FACTS = new Set(['is_link_local', 'is_private'])
 
+/** A rule that was evaluated, and its mode for this call. */
+export type AskedEntry = Pick<Entry, 'condition'> & { readonly mode: RuleMode }
+
 /**
  * Every fact that the evaluated rules read, by path. What comes from the caller's arguments is unscreened, so it stands
  * there as a keyed hash: an operator can test a value that he knows, nobody can read one (ARCHITECTURE.md section 2).
  */
 export function recordedFacts(
-  asked: readonly Entry[],
+  asked: readonly AskedEntry[],
   facts: JsonObject,
   found: FoundUrls | undefined,
   conceal: Conceal,
   total: (fact: WindowedFact, mode: RuleMode) => number = () => 0,
 ): JsonObject {
   const recorded: Record<string, Json> = {}
-  for (const { rule, condition } of asked) {
+  for (const { mode, condition } of asked) {
     if (condition === undefined) continue
     for (const { name, root, members } of condition.paths) {
       if (Object.hasOwn(recorded, name)) continue
@@ -38,8 +41,7 @@ export function recordedFacts(
         recorded[name] = root === 'args' ? hidden(value, conceal) : value
       }
     }
-    for (const fact of condition.windowed)
-      recorded[fact.name] ??= shownTotal(total(fact, rule.source.mode), conceal)
+    for (const fact of condition.windowed) recorded[fact.name] ??= shownTotal(total(fact, mode), conceal)
   }
   // In canonical order (RFC 8785), which makes the leaf of the record cheap to write.
   const names = Object.keys(recorded)

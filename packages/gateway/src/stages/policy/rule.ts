@@ -3,7 +3,7 @@ import { ConditionError } from './cel.ts'
 import { compileCondition, type Branch, type Condition } from './cel-compile.ts'
 import type { CelType } from './cel-type.ts'
 import type { BranchWatch } from './coverage.ts'
-import type { RuleSource } from './document.ts'
+import type { RuleMode, RuleSource } from './document.ts'
 import { factTypes, METHOD_OF, type PolicyCaller } from './facts.ts'
 import type { Problem } from './problem.ts'
 
@@ -16,9 +16,19 @@ export interface Rule {
   readonly condition: Condition | undefined
   /** Roots of the facts that the condition reads; `window` for windowed facts. */
   readonly reads: ReadonlySet<string>
+  /** Every mode that it has for anybody. */
+  readonly modes: readonly RuleMode[]
+  /** Its mode for one caller at one server. */
+  readonly modeFor: (caller: PolicyCaller, server: string) => RuleMode
   /** Who is told what branches of the condition come to; only while cases are run for coverage. */
   readonly watch?: BranchWatch | undefined
 }
+
+/**
+ * For whom, and at which servers, a rule on trial is enforced already.
+ * @returns undefined: for nobody
+ */
+export type EnforcedEarly = (rule: string) => ((caller: PolicyCaller, server: string) => boolean) | undefined
 
 /** What a rule is matched against before its condition. */
 export interface RuleTarget extends Target {
@@ -30,12 +40,19 @@ export function createRule(
   source: RuleSource,
   order: number,
   watch?: BranchWatch,
+  early?: EnforcedEarly,
 ): Rule | { problem: Problem } {
   const condition = compileFor(source, factTypes(), watch)
   if (condition !== undefined && 'problem' in condition) return condition
   const roots = condition?.paths.map(({ root }) => root) ?? []
   if (condition !== undefined && condition.windowed.length > 0) roots.push('window')
-  return { source, order, condition, reads: new Set(roots), watch }
+  const enforced = source.mode === 'observe' ? early?.(source.id) : undefined
+  const modeFor: Rule['modeFor'] =
+    enforced === undefined
+      ? () => source.mode
+      : (caller, server) => (enforced(caller, server) ? 'enforce' : 'observe')
+  const modes = enforced === undefined ? [source.mode] : (['observe', 'enforce'] as const)
+  return { source, order, condition, reads: new Set(roots), modes, modeFor, watch }
 }
 
 /** Compiles the condition of a rule for tools whose arguments have this type. */

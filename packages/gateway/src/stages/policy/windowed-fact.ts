@@ -54,7 +54,7 @@ export function windowedFact(receiver: ASTNode, name: string, args: readonly AST
   if (args.length !== (sums ? 3 : 2))
     throw new ConditionError(
       receiver.start,
-      `\`${of}.${name}\` is given ${args.length} arguments (expected ${written}, such as \`${of}.${name}(${example})\`)`,
+      `\`${of}.${name}\` is given ${args.length} ${args.length === 1 ? 'argument' : 'arguments'} (expected ${written}, such as \`${of}.${name}(${example})\`)`,
     )
   const texts = args.map((arg) => {
     if (arg.op === 'value' && typeof arg.args === 'string') return arg.args

@@ -33,8 +33,9 @@ test('the worked rules of docs/policy.md load together and decide what the page 
   const mails = (total: number) => ({ ...read, windows: { 'actor.count("mail.send", "1h")': total } })
   const sales = { ...read, actor: { id: 'sales-1' } }
   const labelled = (purpose: string) => ({ ...read, labels: ['pii'], ctx: { purpose } })
+  const ours = { url: 'https://docs.example.com/' }
   const contractor = { actor: { id: 'contractor-7' } }
-  for (const [name, args, more, expected] of [
+  const cases = [
     ['crm.read_one', {}, sales, 'allow agents-read-the-crm reading-is-free'],
     ['crm.read_one', {}, read, 'allow reading-is-free'],
     ['crm.write_one', {}, { actor: { id: 'sales-1' } }, 'deny'],
@@ -45,7 +46,11 @@ test('the worked rules of docs/policy.md load together and decide what the page 
     ['crm.bulk_update', { count: 1 }, { ...rows(1000), ctx: { ticket: 'CHG-1' } }, 'allow reading-is-free'],
     ['crm.bulk_update', { count: 1 }, rows(999), 'allow reading-is-free'],
     ['crm.purge', {}, { class: 'destructive' }, 'deny'],
-    ['web.fetch', { url: 'https://docs.example.com/' }, {}, 'allow our-part-of-the-web'],
+    ['web.fetch', ours, { class: 'destructive' }, 'step_up destruction-needs-a-ticket'],
+    ['web.fetch', ours, { class: 'destructive', ctx: { ticket: 'CHG-1' } }, 'allow our-part-of-the-web'],
+    ['web.fetch', ours, { class: 'egress' }, 'allow our-part-of-the-web'],
+    ['crm.admin', {}, read, 'allow reading-is-free'],
+    ['web.fetch', ours, {}, 'allow our-part-of-the-web'],
     ['web.fetch', { url: 'https://example.net/' }, {}, 'deny'],
     ['web.fetch', { url: 'http://example.com/' }, {}, 'deny'],
     [
@@ -60,6 +65,9 @@ test('the worked rules of docs/policy.md load together and decide what the page 
     ['crm.find', {}, labelled('support'), 'allow reading-is-free'],
     ['files.write', { path: 'drafts/a' }, contractor, 'deny the-contractor'],
     ['files.write', { path: 'final/a' }, contractor, 'deny'],
-  ] as const)
+  ] as const
+  for (const [name, args, more, expected] of cases)
     assert.equal(decided(name, args, more), expected, JSON.stringify([name, args, more]))
+  const decisive = new Set(cases.flatMap(([, , , expected]) => expected.split(' ').slice(1)))
+  for (const { source } of set.rules) assert.ok(decisive.has(source.id), `no case shows \`${source.id}\``)
 })

@@ -1,5 +1,17 @@
-import { isAlias, LineCounter, parseAllDocuments, parseDocument, visit, type Document } from 'yaml'
+import {
+  isAlias,
+  LineCounter,
+  parseAllDocuments,
+  parseDocument,
+  visit,
+  type Document,
+  type ErrorCode,
+  type YAMLParseError,
+  type YAMLWarning,
+} from 'yaml'
 import type { Place, Problem } from './problem.ts'
+
+const TABS = 'a tab indents this line (expected spaces)'
 
 /** Largest policy file in UTF-16 units. */
 export const MAX_FILE_LENGTH = 1_048_576
@@ -46,22 +58,54 @@ export class YamlSource {
     this.problems.push({ file: this.file, ...this.place(offset), message })
   }
 
+  #words({ pos: [start], code, message }: YAMLParseError | YAMLWarning): string {
+    const line = this.text.slice(this.text.lastIndexOf('\n', start - 1) + 1, start)
+    if (code === 'UNEXPECTED_TOKEN' && /^ *\t/.test(line)) return TABS
+    return OWN_WORDS[code] ?? sentence(message)
+  }
+
   /** Aliases expand (bombs), anchors and tags change what is read. */
   #judge(document: Document.Parsed): void {
-    for (const error of [...document.errors, ...document.warnings]) {
-      this.add(error.pos[0], error.message.split(/ at line \d+|\n/)[0] ?? error.code)
+    const [fault] = [...document.errors, ...document.warnings]
+    if (fault !== undefined) {
+      // What comes after the first is mostly its echo.
+      this.add(fault.pos[0], this.#words(fault))
+      return
     }
-    if (document.errors.length > 0) return
     visit(document, {
       Node: (_key, node) => {
         const offset = offsetOf(node)
-        if (isAlias(node)) this.add(offset, 'aliases are refused (expected the value itself)')
+        if (isAlias(node))
+          this.add(
+            offset,
+            'aliases are refused (expected the value itself; a glob that begins with `*` stands in quotes)',
+          )
         else if (node.anchor !== undefined) this.add(offset, 'anchors are refused (expected plain values)')
         else if (node.tag !== undefined) this.add(offset, 'tags are refused (expected plain values)')
         return undefined
       },
     })
   }
+}
+
+/** What the YAML library says in words of its programmers. */
+const OWN_WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  BAD_DQ_ESCAPE: 'no such escape in double quotes (expected `\\\\` for a backslash, or single quotes)',
+  BAD_SCALAR_START: 'a text cannot begin with this character (expected it in quotes)',
+  BLOCK_AS_IMPLICIT_KEY:
+    'a second `:` in this line, or a line indented too far (expected a text with `: ` in quotes)',
+  BLOCK_IN_FLOW: 'a second `:` within `{ }` (expected a text with `: ` in quotes)',
+  DUPLICATE_KEY: 'this key stands twice in one mapping (expected it once)',
+  MULTIPLE_DOCS: 'a second document begins here (expected one list of rules in a file)',
+  NON_STRING_KEY: 'a key is no text (expected a plain word)',
+  TAB_AS_INDENT: TABS,
+  TAG_RESOLVE_FAILED: 'tags are refused (expected plain values)',
+}
+
+/** In the form of our own messages: lower case, one line, without the place, which stands before it. */
+function sentence(message: string): string {
+  const line = message.split(/ at line \d+|\n/)[0] ?? ''
+  return line.charAt(0).toLowerCase() + line.slice(1)
 }
 
 /** Where a node begins; 0 for none. */
