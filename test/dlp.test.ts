@@ -227,6 +227,7 @@ test('a denied class in an answer withholds the whole of it, and says that the c
 
 test('secrets, cards and hidden text are taken out of answers where nothing is configured; other data passes', async (t) => {
   verifies('play3.redaction')
+  verifies('play7.excess-exposure')
   const own = await start(t, '{}')
   const { told } = await answered(content(`card ${CARD} of ${EMAIL}${HIDDEN}, done`), 'read', own)
   assert.equal(told, `card [redacted:credit_card] of ${EMAIL}, done`)

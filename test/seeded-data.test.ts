@@ -50,6 +50,7 @@ test(
   { timeout: 900_000 },
   async (t) => {
     verifies('play3.redaction.not-recorded')
+    verifies('play7.logging')
     const gate = await TestGate.start(
       {
         folder: join(folder, 'gate'),

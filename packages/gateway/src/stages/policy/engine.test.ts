@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { verifies } from '../../testing/verifies.ts'
-import { ALLOW_ALL, ask, BULK, callOf, FETCH, NOW, PLAYBOOK, policy } from './testing/fixtures.ts'
+import type { JsonObject } from '../../call/json.ts'
+import type { PolicyTool } from './rule-index.ts'
+import { ALLOW_ALL, ask, BULK, callOf, FETCH, NOW, PLAYBOOK, policy, tool } from './testing/fixtures.ts'
 
 const TICKET = { ctx: { ticket: 'CHG-1' } }
 
@@ -162,18 +164,61 @@ test('a rule that names a kind speaks of that kind alone, one about arguments ne
   assert.deepEqual(rules({ server: 's', resource: 'file:///a' }), ['all'])
 })
 
-test('of 1,000 rules only those of the tool are evaluated', () => {
-  const rules = Array.from(
-    { length: 1_000 },
-    (_, i) => `- { rule: r${i}, when: { tool: "s.t${i % 100}", cond: "args.n > ${i}" }, decision: deny }`,
-  )
-  const set = policy(rules.join('\n'))
-  const answer = set.decide(callOf({ server: 's', tool: 't7', arguments: { n: 308 } }), {
-    now: NOW,
-    conceal: (value) => value,
+/** The same object; every look at one of its members is counted. */
+function watched(args: JsonObject): { args: JsonObject; looks: () => number } {
+  let looks = 0
+  const proxy = new Proxy(args, {
+    get(of, key): unknown {
+      looks++
+      return Reflect.get(of, key)
+    },
+    getOwnPropertyDescriptor(of, key) {
+      looks++
+      return Reflect.getOwnPropertyDescriptor(of, key)
+    },
+    ownKeys(of) {
+      looks += Object.keys(of).length
+      return Reflect.ownKeys(of)
+    },
   })
-  assert.equal(answer.evaluated, 10)
-  assert.deepEqual(answer.decision.rules, ['r7', 'r107', 'r207', 'r307'])
+  return { args: proxy, looks: () => looks }
+}
+
+test('a call among 1,000 rules and 10,000 tools touches what it touches among 10 of each', () => {
+  verifies('play3.rules.scale')
+  const own = [
+    '- { rule: reading, when: { tool: "s7.*", class: write }, decision: allow }',
+    ...Array.from(
+      { length: 9 },
+      (_, i) => `- { rule: own${i}, when: { tool: "s7.t7", cond: "args.n > ${i + 1}" }, decision: deny }`,
+    ),
+  ]
+  const others = Array.from({ length: 990 }, (_, i) => {
+    const name = i % 10 === 0 ? `s${i + 100}.*` : `s${(i % 6) + 100}.t${i}`
+    return `- { rule: other${i}, when: { tool: "${name}", cond: "args.n > 1" }, decision: deny }`
+  })
+  const schema = { type: 'object', properties: { n: { type: 'integer' } } }
+  const tools = (servers: number, each: number) =>
+    Array.from({ length: servers * each }, (_, i) =>
+      tool(`s${i % servers}`, `t${Math.floor(i / servers)}`, schema),
+    )
+  const touched = (rules: readonly string[], pinned: readonly PolicyTool[], n: number) => {
+    const { args, looks } = watched({ n })
+    const set = policy(rules.join('\n'), pinned)
+    const call = { ...callOf({ server: 's7', tool: 't7', arguments: { n } }), args }
+    const { evaluated, facts, decision } = set.decide(call, { now: NOW, conceal: (value) => value })
+    return { evaluated, looks: looks(), facts, decision }
+  }
+  const few = tools(10, 10).filter(({ name }) => name === 't7')
+  const many = tools(100, 100)
+  assert.deepEqual([few.length, many.length], [10, 10_000])
+  for (const n of [0, 5]) {
+    const small = touched(own, few, n)
+    const large = touched([...others.slice(0, 500), ...own, ...others.slice(500)], many, n)
+    assert.deepEqual(large, small)
+    assert.deepEqual([small.evaluated, small.decision.effect], [10, n === 0 ? 'allow' : 'deny'])
+    assert.ok(small.looks > 0)
+  }
 })
 
 test('facts hold every fact that the evaluated rules read, arguments and URLs only concealed', () => {
