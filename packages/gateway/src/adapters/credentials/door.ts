@@ -2,6 +2,7 @@ import { Agent, request } from 'undici'
 import { isJsonObject, type JsonObject } from '../../call/json.ts'
 import { judgeHost, stripHost } from '../../net/address.ts'
 import { isLoopbackHost } from '../../net/range.ts'
+import { readAnswer } from '../../net/read-answer.ts'
 import { guardedLookup, mayConnect } from '../upstream/guarded-lookup.ts'
 import { NotObtained } from './fault.ts'
 
@@ -100,34 +101,17 @@ export class Door {
       throw new NotObtained('everyone', `${where} ${refusal}`)
     }
     const retryAfterMs = retryAfterOf(reply.headers['retry-after'])
-    const bytes = await readAll(reply.body, where)
+    const bytes = await readAnswer(reply.body, MAX_BYTES).catch((cause: unknown) => {
+      throw new NotObtained('everyone', `${where} broke off its answer`, { cause })
+    })
+    if (bytes === undefined)
+      throw new NotObtained('everyone', `${where} answers with more than ${MAX_BYTES} bytes`)
     return { status, retryAfterMs, body: jsonOf(bytes) }
   }
 
   close(): Promise<void> {
     return this.#agent.destroy()
   }
-}
-
-async function readAll(
-  body: AsyncIterable<unknown> & { destroy(): unknown },
-  where: string,
-): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of body) {
-      if (!Buffer.isBuffer(chunk)) throw new TypeError('undici gives buffers')
-      size += chunk.length
-      if (size > MAX_BYTES) break
-      chunks.push(chunk)
-    }
-  } catch (cause) {
-    throw new NotObtained('everyone', `${where} broke off its answer`, { cause })
-  }
-  if (size <= MAX_BYTES) return Buffer.concat(chunks)
-  body.destroy()
-  throw new NotObtained('everyone', `${where} answers with more than ${MAX_BYTES} bytes`)
 }
 
 function jsonOf(bytes: Buffer): JsonObject | undefined {

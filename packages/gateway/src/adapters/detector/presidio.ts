@@ -1,5 +1,6 @@
 import { Agent, request } from 'undici'
 import { isJsonObject, member } from '../../call/json.ts'
+import { readAnswer } from '../../net/read-answer.ts'
 import { type Detector, DetectorDown } from '../../ports/detector.ts'
 import type { Secret } from '../../ports/secrets.ts'
 import { guardedLookup } from '../upstream/guarded-lookup.ts'
@@ -74,7 +75,10 @@ export function createPresidio(options: PresidioOptions): Detector {
           : `the detector answered HTTP ${answer.statusCode}`,
       )
     }
-    return parsed(await readAll(answer.body))
+    const bytes = await readAnswer(answer.body, MAX_ANSWER_BYTES)
+    if (bytes === undefined)
+      throw new DetectorDown(`the detector answered more than ${MAX_ANSWER_BYTES} bytes`)
+    return parsed(bytes)
   }
 
   return {
@@ -147,21 +151,6 @@ function spansOf(answer: unknown, { classes, minScore }: PresidioOptions): reado
 
 const malformed = (): DetectorDown =>
   new DetectorDown('the detector answered no list of findings as the API of Presidio has them')
-
-async function readAll(body: AsyncIterable<unknown> & { destroy(): unknown }): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body) {
-    if (!Buffer.isBuffer(chunk)) throw new TypeError('undici gives buffers')
-    size += chunk.length
-    if (size > MAX_ANSWER_BYTES) {
-      body.destroy()
-      throw new DetectorDown(`the detector answered more than ${MAX_ANSWER_BYTES} bytes`)
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
 
 function parsed(bytes: Buffer): unknown {
   try {

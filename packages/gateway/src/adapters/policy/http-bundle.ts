@@ -1,4 +1,5 @@
 import { Agent, request } from 'undici'
+import { readAnswer } from '../../net/read-answer.ts'
 import type { BundleSource } from '../../ports/policy-bundles.ts'
 import type { Secret } from '../../ports/secrets.ts'
 import { guardedLookup } from '../upstream/guarded-lookup.ts'
@@ -72,7 +73,8 @@ export function createHttpBundle({ url, token, timeoutMs, maxBytes }: HttpBundle
             : `was not given: the server answered ${statusCode} (expected 200)${hint}`,
         )
       }
-      const bytes = await readAll(body, maxBytes)
+      const bytes = await readAnswer(body, maxBytes)
+      if (bytes === undefined) throw new Error(`is longer than ${maxBytes} bytes`)
       const given = headers['etag']
       etag = typeof given === 'string' && /^(?:W\/)?"[\x21\x23-\x7e]{0,256}"$/.test(given) ? given : undefined
       return bytes
@@ -82,22 +84,4 @@ export function createHttpBundle({ url, token, timeoutMs, maxBytes }: HttpBundle
     },
     close: () => agent.destroy(),
   }
-}
-
-async function readAll(
-  body: AsyncIterable<unknown> & { destroy(): unknown },
-  maxBytes: number,
-): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body) {
-    if (!Buffer.isBuffer(chunk)) throw new TypeError('undici gives buffers')
-    size += chunk.length
-    if (size > maxBytes) {
-      body.destroy()
-      throw new Error(`is longer than ${maxBytes} bytes`)
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

@@ -1,6 +1,7 @@
 import type { lookup as dnsLookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { Pool, errors } from 'undici'
+import { readAnswer } from '../../net/read-answer.ts'
 import { SecretUnavailable } from '../../ports/secrets.ts'
 import { guardedLookup } from '../upstream/guarded-lookup.ts'
 
@@ -89,7 +90,9 @@ export class SecretHttp {
           `\`${label}\` answered with a packed body, which was not asked for`,
         )
       }
-      const bytes = await readBody(label, answer.body)
+      const bytes = await readAnswer(answer.body, MAX_ANSWER_BYTES)
+      if (bytes === undefined)
+        throw new SecretUnavailable('down', `\`${label}\` answered more than ${MAX_ANSWER_BYTES} bytes`)
       return {
         status: answer.statusCode,
         body: parseJson(bytes),
@@ -156,21 +159,6 @@ function reasonOf(error: unknown): string {
   if (error instanceof AggregateError) return reasonOf(error.errors[0])
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : 'the connection failed'
-}
-
-async function readBody(label: string, body: AsyncIterable<unknown> & { destroy(): void }): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body) {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError('a body gives bytes')
-    size += chunk.length
-    if (size > MAX_ANSWER_BYTES) {
-      body.destroy()
-      throw new SecretUnavailable('down', `\`${label}\` answered more than ${MAX_ANSWER_BYTES} bytes`)
-    }
-    chunks.push(Buffer.from(chunk))
-  }
-  return Buffer.concat(chunks)
 }
 
 function parseJson(bytes: Buffer): unknown {
