@@ -19,7 +19,7 @@ export interface Seen {
 /** A running barrier. */
 export interface BarrierServer {
   readonly url: string
-  /** YAML of a gate's `servers:` for HTTP: `old` speaks the legacy era, `new` the modern one. */
+  /** YAML of a gate's `servers:` for HTTP: `old` and `old2` speak the legacy era, `new` and `new2` the modern one. */
   readonly http: string
   /** The same over stdio, `oldio` and `newio`: a process for each session. */
   readonly stdio: string
@@ -46,7 +46,7 @@ export async function startBarrier(): Promise<BarrierServer> {
     `${id}:\n  command: [node, ${STDIO}, "${url}", ${era}]\n  era: ${era}\n  ${MORE}`
   return {
     url,
-    http: `${http('old', 'legacy')}\n${http('new', 'modern')}`,
+    http: ['', '2'].map((n) => `${http(`old${n}`, 'legacy')}\n${http(`new${n}`, 'modern')}`).join('\n'),
     shared: `${stdio('oneio', 'legacy')}\n  shared: true`,
     stdio: `${stdio('oldio', 'legacy')}\n${stdio('newio', 'modern')}`,
     async need(calls) {

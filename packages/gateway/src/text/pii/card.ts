@@ -67,13 +67,20 @@ export function cardFrom(text: string, groups: readonly Group[], first: number):
 /** Least length of an id in hexadecimal digits; shorter words that have a number in their middle are judged by the number. */
 const HEX_ID = 20
 
-/** Whether digits stand in the middle of an id in hexadecimal digits, where one run in a few thousand passes for a card. */
+/**
+ * Whether digits stand in an id of hexadecimal digits, where one run in a few thousand passes for a card. At an end of the id the
+ * rest must look like one: letters and digits, and the word is over. Whoever pads a card number like that gets it through.
+ */
 function isWithinHex(text: string, start: number, end: number): boolean {
   const isHex = (at: number): boolean => /^[0-9a-f]$/i.test(text.charAt(at))
   let [from, to] = [start, end]
   while (start - from < HEX_ID && isHex(from - 1)) from--
   while (to - end < HEX_ID && isHex(to)) to++
-  return from < start && to > end && to - from >= HEX_ID
+  if (to - from < HEX_ID) return false
+  if (from < start && to > end) return true
+  const rest = text.slice(from, start) + text.slice(end, to)
+  const around = text.charAt(from - 1) + text.charAt(to)
+  return /\d/.test(rest) && /[a-f]/i.test(rest) && !/\w/.test(around)
 }
 
 function isCard(digits: string): boolean {
