@@ -20,7 +20,7 @@ export interface KeptBundle {
 
 /** Keeps the last good bundle over restarts. Contract: `keep` is durable when it resolves, whole or not at all. */
 export interface BundleStore {
-  /** @returns undefined when none was ever taken, or what is there cannot be read */
+  /** @returns undefined when none was ever taken. @throws Error when what is there cannot be read */
   load(): Promise<KeptBundle | undefined>
   keep(bundle: KeptBundle): Promise<void>
   /** Notes that the kept one was offered again. */

@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BundleStore } from '../../ports/policy-bundles.ts'
 import { realDisk, replaceDurably } from '../file/disk.ts'
+import { systemCode } from '../file/evidence-errors.ts'
 
 /** The last good bundle in a folder of state/: the envelope as it came, and when it was last offered. */
 export function createBundleStore(folder: string): BundleStore {
@@ -11,14 +12,20 @@ export function createBundleStore(folder: string): BundleStore {
     replaceDurably(realDisk, confirmedFile, Buffer.from(`${new Date(at).toISOString()}\n`))
   return {
     async load() {
+      let envelope: Buffer
       try {
-        const envelope = await readFile(envelopeFile)
-        const at = Date.parse((await readFile(confirmedFile, 'utf8').catch(() => '')).trim())
-        // Nobody knows when it was offered: long ago.
-        return { envelope, confirmedAt: Number.isNaN(at) ? 0 : at }
-      } catch {
-        return undefined
+        envelope = await readFile(envelopeFile)
+      } catch (cause) {
+        if (systemCode(cause) === 'ENOENT') return undefined
+        // Who forgets which version it had takes an older one again.
+        throw new Error(
+          `\`${envelopeFile}\` cannot be read (${systemCode(cause) ?? 'unknown error'}); let the gate read it`,
+          { cause },
+        )
       }
+      const at = Date.parse((await readFile(confirmedFile, 'utf8').catch(() => '')).trim())
+      // Nobody knows when it was offered: long ago.
+      return { envelope, confirmedAt: Number.isNaN(at) ? 0 : at }
     },
     async keep({ envelope, confirmedAt }) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
