@@ -6,7 +6,7 @@ import type { Principal } from './call/call.ts'
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { enforcedEarly } from './config/rollout.ts'
+import { modeOf } from './config/rollout.ts'
 import { dlpExceptions, dlpRules, pointerParts } from './config/dlp-rules.ts'
 import { type CompiledSchema, compileSchema } from './json-schema/compile.ts'
 import type { Catalog, PinnedTool } from './ports/catalog.ts'
@@ -45,13 +45,12 @@ export function openDlp(
   const ofTools = new Map<NonNullable<Classified['binary']>, DlpRules>()
   const checks = new WeakMap<PinnedTool, CompiledSchema | 'refused'>()
 
-  const early = enforcedEarly(config.rollout, { control: 'dlp' })
+  const modeFor = modeOf(config.rollout, 'dlp')
 
   function rulesFor(target: Target, principal?: Principal): DlpRules {
     const found = configured(target)
-    return found.mode === 'observe' && early?.(principal, target.server) === true
-      ? { ...found, mode: 'enforce' }
-      : found
+    const mode = modeFor(found.mode, principal, target.server)
+    return mode === found.mode ? found : { ...found, mode }
   }
 
   function configured({ server, kind, name }: Target): DlpRules {

@@ -1,7 +1,7 @@
 import { createDnsResolver } from './adapters/dns/resolver.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { enforcedEarly } from './config/rollout.ts'
+import { modeOf } from './config/rollout.ts'
 import { egressRules } from './config/egress-rules.ts'
 import type { EgressOptions, TargetEgress } from './stages/egress/egress.ts'
 
@@ -15,14 +15,13 @@ export function openEgress(
     Object.keys(config.servers).map((server) => [server, egressRules(config, server)]),
   )
   const fallback = egressRules(config, undefined)
-  const early = enforcedEarly(config.rollout, { control: 'egress' })
+  const modeFor = modeOf(config.rollout, 'egress')
   return {
     rulesFor: ({ server, kind, name }, principal) => {
       if (kind === 'tool' && classifiers.get(server)?.(name).urls === 'content') return undefined
       const found = rules.get(server) ?? fallback
-      return found.mode === 'observe' && early?.(principal, server) === true
-        ? { ...found, mode: 'enforce' }
-        : found
+      const mode = modeFor(found.mode, principal, server)
+      return mode === found.mode ? found : { ...found, mode }
     },
     resolver: resolve ? createDnsResolver(resolvers === undefined ? {} : { servers: resolvers }) : undefined,
   }

@@ -7,7 +7,7 @@ import { createFgaOwners, createHttpOwners } from './adapters/owners/http-owners
 import type { Target } from './call/refusal.ts'
 import type { Classified } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
-import { enforcedEarly } from './config/rollout.ts'
+import { modeOf } from './config/rollout.ts'
 import { pointerParts } from './config/dlp-rules.ts'
 import type { Owners } from './ports/owners.ts'
 import type { OwnedPlace } from './stages/ownership/ids.ts'
@@ -24,7 +24,7 @@ export function openOwnership(
   const owners = new Map(
     Object.entries(ownership.types).map(([type, source]) => [type, ownersOf(type, source)] as const),
   )
-  const early = enforcedEarly(rollout, { control: 'ownership' })
+  const modeFor = modeOf(rollout, 'ownership')
   const places = new WeakMap<readonly OwnedEntry[], readonly OwnedPlace[]>()
 
   function ownersOf(type: string, source: GatewayConfig['ownership']['types'][string]): Owners {
@@ -44,8 +44,7 @@ export function openOwnership(
   }
 
   return {
-    modeFor: ({ principal, target }) =>
-      early?.(principal, target.server) === true ? 'enforce' : ownership.mode,
+    modeFor: ({ principal, target }) => modeFor(ownership.mode, principal, target.server),
     owners,
     placesOf({ server, kind, name }: Target): readonly OwnedPlace[] {
       const owned = kind === 'tool' ? classifiers.get(server)?.(name).owned : undefined

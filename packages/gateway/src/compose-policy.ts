@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ReadSecret } from './adapters/credentials/index.ts'
+import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
+import { createLimitStore } from './adapters/memory/limit-store.ts'
 import { createBundleStore } from './adapters/policy/bundle-store.ts'
 import { createFileBundle } from './adapters/policy/file-bundle.ts'
 import { createHttpBundle } from './adapters/policy/http-bundle.ts'
@@ -8,41 +10,99 @@ import type { JsonObject } from './call/json.ts'
 import type { LiveBundle } from './cli/world.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
+import { formatProblem } from './config/problem.ts'
+import { enforcedEarly } from './config/rollout.ts'
 import type { BundleSource } from './ports/policy-bundles.ts'
 import { bundleKeys, BundleRefused, MAX_ENVELOPE_BYTES, openBundle } from './stages/policy/bundle.ts'
 import { BundledPolicy, standingOf, type BundleLimits, type Take } from './stages/policy/bundled.ts'
+import { type MacKey, PolicyHolder } from './stages/policy/policy.ts'
+
+/** Milliseconds between looks at policy files. */
+const LOOK_MS = 500
 
 type BundleConfig = NonNullable<GatewayConfig['policy']['bundle']>
 
-/** A bundled policy with a life. */
-export interface RunningBundle {
-  readonly policy: BundledPolicy
-  /** Begins to look for newer ones. */
-  watch(take: Take): void
+/** The policy of a gate, with a life. */
+export interface RunningPolicy {
+  readonly holder: PolicyHolder
+  /** What the log of record tells of it: its digest, and its bundle where there is one. */
+  readonly facts: () => JsonObject
+  /** Begins to follow the files and the source of the bundle. @param changed told after each look at what was changed */
+  watch(changed: () => void): void
   close(): Promise<void>
 }
 
-/** The signed bundle of the configuration. @throws CommandFailed when there is none that may be taken */
-export async function openPolicyBundle(
-  { state, policy: { bundle } }: Pick<GatewayConfig, 'state' | 'policy'>,
-  needs: {
-    readonly node: number
-    readonly readSecret: ReadSecret
-    readonly note: (event: string, detail: JsonObject) => void
-    readonly now: () => number
-  },
-): Promise<RunningBundle | undefined> {
+/** What a policy needs of the rest of the gate. */
+interface PolicyWorld {
+  readonly node: number
+  readonly readSecret: ReadSecret
+  readonly macKey: MacKey
+  readonly note: (event: string, detail: JsonObject) => void
+  readonly now: () => number
+}
+
+/** The files and the signed bundle of the configuration, as one policy. @throws Error where nothing sound is there to decide */
+export async function openPolicy(config: GatewayConfig, world: PolicyWorld): Promise<RunningPolicy> {
+  const { files } = config.policy
+  const { note } = world
+  const signs = await signsOf(files)
+  const bundle = await openBundleInForce(config, world)
+  const holder = await PolicyHolder.open(
+    files,
+    world.macKey,
+    createLimitStore({ clock: () => performance.now() }),
+    world.now,
+    bundle?.policy,
+    (rule) => enforcedEarly(config.rollout, { rule }),
+  )
+  const ofBundle = () => (bundle === undefined ? {} : { bundle: bundle.policy.facts })
+  const loaded = () => note('policy.loaded', { digest: holder.digest, ...ofBundle() })
+  let unwatch = () => {}
+  return {
+    holder,
+    facts: () => ({ policy: holder.digest, ...ofBundle() }),
+    watch(changed) {
+      unwatch = watchFiles(files, signs, LOOK_MS, async () => {
+        const problems = await holder.reload()
+        changed()
+        if (problems.length === 0) loaded()
+        else
+          note('policy.refused', {
+            kept: holder.digest,
+            problems: problems.slice(0, 10).map(formatProblem),
+          })
+      })
+      bundle?.watch(async (rules, keep) => {
+        const problems = await holder.take(rules, keep)
+        if (problems.length > 0) return problems
+        changed()
+        loaded()
+        return []
+      })
+    },
+    async close() {
+      unwatch()
+      await bundle?.close()
+    },
+  }
+}
+
+/** @throws CommandFailed when there is no bundle that may be taken */
+async function openBundleInForce(
+  { state, policy: { bundle } }: GatewayConfig,
+  { node, readSecret, note, now }: PolicyWorld,
+) {
   if (bundle === undefined) return undefined
-  const source = sourceOf(bundle, needs.readSecret)
+  const source = sourceOf(bundle, readSecret)
   let policy: BundledPolicy
   try {
     policy = await BundledPolicy.open({
       keys: keysOf(bundle),
       source,
-      store: createBundleStore(folderOf(state, needs.node)),
+      store: createBundleStore(folderOf(state, node)),
       limits: limitsOf(bundle),
-      now: needs.now,
-      note: needs.note,
+      now,
+      note,
     })
   } catch (cause) {
     await source.close()
@@ -53,7 +113,8 @@ export async function openPolicyBundle(
   let ended = false
   return {
     policy,
-    watch(take) {
+    /** Begins to look for newer ones. */
+    watch(take: Take) {
       const look = () => {
         looking = policy.refresh(take).then(() => {
           // Gates that were started together should not ask together for ever.

@@ -7,10 +7,8 @@ import { openMacKeys } from './adapters/file/mac-keys.ts'
 import { createPinStore } from './adapters/file/pin-store.ts'
 import { openReplayGuard } from './adapters/file/replay-guard.ts'
 import { openSessionLabels } from './adapters/file/session-labels.ts'
-import { signsOf, watchFiles } from './adapters/file/watch-files.ts'
 import { openDevIssuer } from './adapters/keys/dev-issuer.ts'
 import { createKeySource } from './adapters/keys/key-source.ts'
-import { createLimitStore } from './adapters/memory/limit-store.ts'
 import { createSessions } from './adapters/memory/sessions.ts'
 import { createUpstream } from './adapters/upstream/index.ts'
 import { newCallId } from './call/id.ts'
@@ -37,7 +35,6 @@ import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
-import { enforcedEarly } from './config/rollout.ts'
 import { callStages } from './pipeline/calls.ts'
 import { createGate } from './pipeline/gate.ts'
 import { InFlight } from './pipeline/in-flight.ts'
@@ -57,7 +54,7 @@ import { createTaskIds } from './stages/forward/task-ids.ts'
 import { createIdentity } from './stages/identity/identity.ts'
 import { createNonces } from './stages/identity/nonces.ts'
 import { createOwnershipStage } from './stages/ownership/ownership.ts'
-import { PolicyHolder, createPolicy } from './stages/policy/policy.ts'
+import { createPolicy } from './stages/policy/policy.ts'
 import { createRecordIntent, createRecordStage } from './stages/record/record.ts'
 import { createRecords } from './stages/record/records.ts'
 import { createSchemaStage } from './stages/schema/schema.ts'
@@ -71,10 +68,10 @@ import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openOwnership } from './compose-ownership.ts'
-import { openPolicyBundle } from './compose-policy.ts'
+import { openPolicy } from './compose-policy.ts'
 import { openServerTls } from './compose-tls.ts'
 
-/** Milliseconds between looks at policy files and approvals. */
+/** Milliseconds between looks at approvals. */
 const LOOK_MS = 500
 /** Distinct misfits of policy that are told in the life of a process. */
 const MAX_SAID = 1_000
@@ -227,16 +224,8 @@ async function compose(
   const declared = (server: string, host: JsonObject): JsonObject =>
     declaredTo(config.servers[server], catalog.server(server)?.capabilities ?? {}, host)
   const macKey = openMacKeys(join(state, 'keys', 'evidence-mac.key'))
-  const policySigns = await signsOf(config.policy.files)
-  const bundle = await openPolicyBundle(config, { node, readSecret: own.readSecret, note, now })
-  const policy = await PolicyHolder.open(
-    config.policy.files,
-    macKey,
-    createLimitStore({ clock: () => performance.now() }),
-    now,
-    bundle?.policy,
-    (rule) => enforcedEarly(config.rollout, { rule }),
-  )
+  const rules = await openPolicy(config, { node, readSecret: own.readSecret, macKey, note, now })
+  const policy = rules.holder
   const listeners = new Listeners({
     upstream,
     declared,
@@ -435,26 +424,12 @@ async function compose(
   note('gate.started', {
     version,
     node: process.version,
-    policy: policy.digest,
-    ...(bundle === undefined ? {} : { bundle: bundle.policy.facts }),
+    ...rules.facts(),
     servers: Object.keys(config.servers),
   })
 
   const approvals = createApprovals(join(state, 'approvals'))
-  const unwatch = watchFiles(config.policy.files, policySigns, LOOK_MS, async () => {
-    const problems = await policy.reload()
-    listeners.changed()
-    if (problems.length === 0) note('policy.loaded', { digest: policy.digest })
-    else note('policy.refused', { kept: policy.digest, problems: problems.slice(0, 10).map(formatProblem) })
-  })
-  bundle?.watch(async (files, keep) => {
-    const problems = await policy.take(files, keep)
-    if (problems.length === 0) {
-      listeners.changed()
-      note('policy.loaded', { digest: policy.digest, bundle: bundle.policy.facts })
-    }
-    return problems
-  })
+  rules.watch(() => listeners.changed())
   const takeApprovals = setInterval(() => {
     void approvals
       .take(async ({ server: id, tool, digest, by }) => {
@@ -479,8 +454,7 @@ async function compose(
       draining = true
       clearInterval(takeApprovals)
       ends.close()
-      unwatch()
-      await bundle?.close()
+      await rules.close()
       host.close()
       serverTls.close()
       keyRing.close()

@@ -1,4 +1,4 @@
-// Options that several commands have.
+// What several commands have in common: options, and how they end.
 
 export const JSON_FLAG = ['--json', 'print JSON for machines'] as const
 export const CERTS_FOLDER = [
@@ -9,3 +9,12 @@ export const CONFIG = [
   '-c, --config <file>',
   'callgate.yaml; default: that of the gate on this state folder, else the usual places',
 ] as const
+
+/** Collects an option that may be repeated. */
+export function listed(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value]
+}
+
+export function exit(code: number): void {
+  process.exitCode = code
+}

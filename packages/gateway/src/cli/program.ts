@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { CommandFailed } from './output.ts'
-import { CERTS_FOLDER, CONFIG, JSON_FLAG } from './program-options.ts'
+import { addKeys } from './program-keys.ts'
+import { CONFIG, JSON_FLAG, exit, listed } from './program-options.ts'
 import { addPeople } from './program-people.ts'
+import { addPolicy } from './program-policy.ts'
 import type { World } from './world.ts'
 
 /** Every command of `callgate`; each loads its own file when it runs. */
@@ -73,75 +75,7 @@ export function createProgram(world: World, version: string): Command {
     .addHelpText('after', '\nExample: callgate doctor --offline')
     .action(async (options) => exit(await (await import('./doctor.ts')).doctor(world, options)))
 
-  const policy = program.command('policy').description('check, test and try policy')
-  policy
-    .command('check')
-    .description('check policy files against the pinned tools')
-    .argument('[files...]', 'policy files; default: those of the configuration')
-    .option(...CONFIG)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate policy check policy.yaml')
-    .action(async (files, options) =>
-      exit(await (await import('./policy.ts')).policyCheck(world, files, options)),
-    )
-  policy
-    .command('test')
-    .description('run golden files: policy, `---`, calls with what they must come to')
-    .argument('<golden...>', 'golden files')
-    .option(
-      '--policy <file...>',
-      'policy files that the cases are judged by, beside the policy in the golden file; `pack:NAME` is a pack',
-    )
-    .option('--require-coverage', 'exit 1 unless the cases show every rule and every branch of its condition')
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate policy test tests/*.yaml --policy policy.yaml')
-    .action(async (golden, options) => exit(await (await import('./policy.ts')).policyTest(golden, options)))
-  policy
-    .command('eval')
-    .description('judge one call without running it')
-    .option('--policy <file...>', 'policy files; default: those of the configuration')
-    .requiredOption('--call <file>', 'JSON with server, tool, arguments and, if wanted, ctx and actor')
-    .option(...CONFIG)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate policy eval --policy policy.yaml --call call.json --json')
-    .action(async (options) => (await import('./policy.ts')).policyEval(world, options))
-
-  policy
-    .command('bundle')
-    .description('sign rules and their cases to one file, for gates with `policy.bundle`')
-    .requiredOption(
-      '--policy <file...>',
-      'policy files; `pack:NAME` takes a pack along as it is in this version',
-    )
-    .option('--cases <file...>', 'golden files: they must pass, and go along')
-    .requiredOption('--key <file>', 'private key, PEM: Ed25519 or P-256')
-    .requiredOption('--out <file>', 'the bundle')
-    .option('--release <number>', 'version, above those before; default: seconds since 1970')
-    .option(...JSON_FLAG)
-    .addHelpText(
-      'after',
-      '\nExample: callgate policy bundle --policy policy.yaml --cases tests/*.yaml --key policy.key --out policy.bundle.json',
-    )
-    .action(async (options) => (await import('./policy-bundle.ts')).policyBundle(world, options))
-  policy
-    .command('new')
-    .description(
-      'draft a rule and its test from a recorded call: allow what was denied, for that caller alone',
-    )
-    .requiredOption('--from <id>', 'evidence id, as a refusal names it')
-    .option('--decision <effect>', 'allow, or deny for a call that was allowed', 'allow')
-    .option('--rule <id>', 'id of the rule; default: made of decision, tool and actor')
-    .option(
-      '--args <file>',
-      'the call again with its arguments, as for `policy eval`; held against the record',
-    )
-    .option('--pin <path...>', 'bind the rule to the value of an argument, such as args.path; needs --args')
-    .option('--out <file>', 'policy file to write to, listed in the configuration; default: its first one')
-    .option('--dry-run', 'print the diff and write nothing')
-    .option(...CONFIG)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate policy new --from 01M82G7AVHZFQRPDSCV397TV66')
-    .action(async (options) => (await import('./policy-new.ts')).policyNew(world, options))
+  addPolicy(program, world)
 
   const token = program.command('token').description('tokens of the development issuer')
   token
@@ -268,76 +202,7 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
     .addHelpText('after', '\nExample: callgate install --host claude-code --observe')
     .action(async (options) => (await import('./install.ts')).install(world, options))
 
-  const keys = program.command('keys').description('the keys that seal sessions and parked calls')
-  keys
-    .command('list', { isDefault: true })
-    .description('list the keys, the current one first; never the keys themselves')
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate keys list')
-    .action(async (options) => (await import('./keys.ts')).keysList(world, options))
-  keys
-    .command('rotate')
-    .description('make a new current key; older ones open what they sealed for 24 hours more')
-    .option(
-      '--revoke',
-      'end all older keys at once, as when somebody may have read them: open sessions and parked calls end',
-    )
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate keys rotate')
-    .action(async (options) => (await import('./keys.ts')).keysRotate(world, options))
-
-  const certs = program.command('certs').description('a local certificate authority, for those who have none')
-  certs
-    .command('init')
-    .description('make the authority and an empty revocation list')
-    .option(...CERTS_FOLDER)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate certs init')
-    .action(async (options) => (await import('./certs.ts')).certsInit(world, options))
-  certs
-    .command('issue')
-    .description('make a key and a certificate, both in one file')
-    .argument('<name>', 'a-z, 0-9 and `-`; the file is named after it')
-    .option('--server', 'for a server: it is known by DNS names and addresses')
-    .option('--client', 'for a client: it is known by a SPIFFE id and DNS names')
-    .option('--dns <name>', 'DNS name, may be repeated', listed, [])
-    .option('--ip <address>', 'address of a server, may be repeated', listed, [])
-    .option('--uri <id>', 'SPIFFE id of a client', listed, [])
-    .option('--days <count>', 'life in days, from 1 to 90', '30')
-    .option(...CERTS_FOLDER)
-    .option(...JSON_FLAG)
-    .addHelpText(
-      'after',
-      '\nExample: callgate certs issue billing --client --uri spiffe://acme.example/agent/billing',
-    )
-    .action(async (name, options) => (await import('./certs.ts')).certsIssue(world, name, options))
-  certs
-    .command('rotate')
-    .description('make anew what has less than a third of its life left, and sign the revocation list again')
-    .option('--all', 'every certificate, however long it lives')
-    .option('--ca', 'a new authority; the old one is trusted until it expires')
-    .option(...CERTS_FOLDER)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nRun it every day.\n\nExample: callgate certs rotate')
-    .action(async (options) => (await import('./certs.ts')).certsRotate(world, options))
-  certs
-    .command('revoke')
-    .description('let no certificate of that name count any more, rotated ones included')
-    .argument('<name>')
-    .option(...CERTS_FOLDER)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate certs revoke billing')
-    .action(async (name, options) => (await import('./certs.ts')).certsRevoke(world, name, options))
-  certs
-    .command('status')
-    .description('say how long each certificate lives; exit 1 when one has expired or lives over 90 days')
-    .argument('[files...]', 'PEM files of any origin; default: those of the authority')
-    .option(...CERTS_FOLDER)
-    .option(...JSON_FLAG)
-    .addHelpText('after', '\nExample: callgate certs status /etc/callgate/tls/*.pem')
-    .action(async (files, options) =>
-      exit(await (await import('./certs.ts')).certsStatus(world, files, options)),
-    )
+  addKeys(program, world)
 
   program
     .command('rollout')
@@ -453,11 +318,6 @@ Without a configuration the page tells of no control whether it is on.`,
   return program
 }
 
-/** Collects an option that may be repeated. */
-function listed(value: string, earlier: readonly string[]): readonly string[] {
-  return [...earlier, value]
-}
-
 /** Runs a command line. @returns the exit code: 0, 1 for a command that failed, 2 for a wrong command line */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<number> {
   try {
@@ -485,8 +345,4 @@ function reportFault(error: unknown): number {
     `callgate: ${ours && error instanceof Error ? error.stack : error instanceof Error ? error.message : String(error)}\n`,
   )
   return 1
-}
-
-function exit(code: number): void {
-  process.exitCode = code
 }

@@ -1,7 +1,7 @@
 import { type OutcomeRecord, readRecords } from '@callgate/evidence'
 import type { Effect } from '../call/decision.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
-import { earlyIn } from '../config/rollout.ts'
+import { earlyIn, type TrialControl } from '../config/rollout.ts'
 import { loadPolicyFiles } from '../stages/policy/load.ts'
 import { formatProblem } from '../stages/policy/problem.ts'
 import type { Rule } from '../stages/policy/rule.ts'
@@ -76,18 +76,21 @@ export async function rolloutStatus(
   for (const trial of trials) show(trial)
 }
 
+/** Calls of one actor to one tool, as the records tell them. */
+type SeenHit = Omit<Hit, 'fix'> & { readonly server: string }
+
 /** By control, then by actor and tool. */
-type Seen = ReadonlyMap<string, ReadonlyMap<string, Omit<Hit, 'fix'> & { readonly server: string }>>
+type Seen = ReadonlyMap<string, ReadonlyMap<string, SeenHit>>
 
 async function observedSince(folder: string, since: string): Promise<{ calls: number; seen: Seen }> {
-  const seen = new Map<string, Map<string, Omit<Hit, 'fix'> & { readonly server: string }>>()
+  const seen = new Map<string, Map<string, SeenHit>>()
   let calls = 0
   for await (const { record } of readRecords(folder)) {
     if (record.kind !== 'outcome' || record.decision === undefined || record.time < since) continue
     calls++
     // What was refused anyhow would not have been refused by a trial.
     for (const control of refusedByPolicy(record) ? [] : (record.decision.observed ?? [])) {
-      const of = seen.get(control) ?? new Map<string, Omit<Hit, 'fix'> & { readonly server: string }>()
+      const of = seen.get(control) ?? new Map<string, SeenHit>()
       seen.set(control, of)
       const actor = record.actor?.id ?? ''
       const tool = targetOf(record)
@@ -113,9 +116,16 @@ function trialsOf(config: GatewayConfig, rules: readonly Rule[], seen: Seen): Tr
     const hits = [...(seen.get(control)?.values() ?? [])].toSorted((a, b) => b.calls - a.calls)
     const data = DLP.exec(control)
     const rule = onTrial.get(control)
-    if (data !== null) return dataTrial(config, control, data, hits)
-    const judge = JUDGE.exec(control)
-    if (judge !== null) return judgeTrial(config, control, judge, hits)
+    if (data !== null) {
+      const [, action, found = ''] = data
+      const would = action === 'deny' ? 'refuse' : 'change'
+      return controlTrial(config, { stage: 'dlp', would }, control, hits, (hit) => dataFix(found, hit))
+    }
+    const [, stage, what = ''] = JUDGE.exec(control) ?? []
+    if (stage === 'egress' || stage === 'ownership')
+      return controlTrial(config, { stage, would: 'refuse' }, control, hits, (hit) =>
+        stage === 'egress' ? urlFix(hit) : ownerFix(what),
+      )
     if (rule === undefined)
       return {
         control,
@@ -151,70 +161,43 @@ const WOULD: Readonly<Record<Effect, Trial['would']>> = {
   redact: 'change',
 }
 
-/** Where a URL leads, or whose an object is. */
-function judgeTrial(
-  config: GatewayConfig,
+/** A control beside rules: where it is on trial, for all or at the servers that it met. */
+function controlTrial(
+  { rollout, servers, ...config }: GatewayConfig,
+  { stage, would }: { readonly stage: TrialControl; readonly would: Trial['would'] },
   control: string,
-  [, stage, what]: RegExpExecArray,
-  hits: readonly (Omit<Hit, 'fix'> & { readonly server: string })[],
+  hits: readonly SeenHit[],
+  fixOf: (hit: SeenHit) => string,
 ): Trial {
-  const own = [...new Set(hits.map(({ server }) => server))].filter(
-    (server) => config.servers[server]?.egress?.mode === 'observe',
-  )
+  const met = stage === 'ownership' ? [] : [...new Set(hits.map(({ server }) => server))]
+  const own = met.filter((server) => stage !== 'ownership' && servers[server]?.[stage]?.mode === 'observe')
   const where = [
-    ...(config[stage === 'egress' ? 'egress' : 'ownership'].mode === 'observe' ? [`${stage}.mode`] : []),
-    ...(stage === 'egress' ? own.map((server) => `servers.${server}.egress.mode`) : []),
+    ...(config[stage].mode === 'observe' ? [`${stage}.mode`] : []),
+    ...own.map((server) => `servers.${server}.${stage}.mode`),
   ]
+  const alone = stage === 'ownership' ? '' : `; one server alone: \`servers.X.${stage}.mode: enforce\``
   return {
     control,
-    early:
-      where.length === 0
-        ? []
-        : earlyIn(config.rollout, { control: stage === 'egress' ? stage : 'ownership' }),
-    would: 'refuse',
+    would,
+    early: where.length === 0 ? [] : earlyIn(rollout, { control: stage }),
     enforce:
       where.length === 0
         ? 'it is enforced by now'
-        : `set ${where.map((key) => `\`${key}: enforce\``).join(', ')}`,
-    hits: hits.map((hit) => ({
-      ...hit,
-      fix:
-        stage === 'egress'
-          ? `\`callgate explain ${hit.last}\` names the URL; list its domain in \`servers.${hit.server}.egress.allow\``
-          : `in the source of \`ownership.types.${what}\`: that the object is the caller's; or take \`owned\` away from the tool`,
-    })),
+        : `set ${where.map((key) => `\`${key}: enforce\``).join(', ')}${alone}`,
+    hits: hits.map((hit) => ({ ...hit, fix: fixOf(hit) })),
   }
 }
 
-function dataTrial(
-  config: GatewayConfig,
-  control: string,
-  [, action, what]: RegExpExecArray,
-  hits: readonly (Omit<Hit, 'fix'> & { readonly server: string })[],
-): Trial {
-  const servers = [...new Set(hits.map(({ server }) => server))]
-  const own = servers.filter((server) => config.servers[server]?.dlp?.mode === 'observe')
-  const where = [
-    ...(config.dlp.mode === 'observe' ? ['dlp.mode'] : []),
-    ...own.map((server) => `servers.${server}.dlp.mode`),
-  ]
-  return {
-    control,
-    early: where.length === 0 ? [] : earlyIn(config.rollout, { control: 'dlp' }),
-    would: action === 'deny' ? 'refuse' : 'change',
-    enforce:
-      where.length === 0
-        ? 'it is enforced by now'
-        : `set ${where.map((key) => `\`${key}: enforce\``).join(', ')}; one server alone: \`servers.X.dlp.mode: enforce\``,
-    hits: hits.map((hit) => ({
-      ...hit,
-      fix:
-        what === 'placeholder'
-          ? 'let the class pass in `dlp.results`, where agents must edit what they read'
-          : `callgate explain ${hit.last} prints the exception`,
-    })),
-  }
-}
+const urlFix = ({ last, server }: SeenHit): string =>
+  `\`callgate explain ${last}\` names the URL; list its domain in \`servers.${server}.egress.allow\``
+
+const ownerFix = (type: string): string =>
+  `in the source of \`ownership.types.${type}\`: that the object is the caller's; or take \`owned\` away from the tool`
+
+const dataFix = (found: string, { last }: SeenHit): string =>
+  found === 'placeholder'
+    ? 'let the class pass in `dlp.results`, where agents must edit what they read'
+    : `callgate explain ${last} prints the exception`
 
 const counted = (calls: number): string => `${calls} ${calls === 1 ? 'call' : 'calls'}`
 

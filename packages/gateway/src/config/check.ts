@@ -6,15 +6,9 @@ import { nearest } from '../text/nearest.ts'
 import { isFindable, patternProblem } from '../text/own.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
-import { isPack, packFile } from './policy-packs.ts'
+import { checkPolicy, checkRollout } from './check-policy.ts'
 import type { ConfigPath } from './problem.ts'
-import { formatPath } from './problem.ts'
-
-/** A rule between several values, or of strict mode, that does not hold. */
-export interface Finding {
-  readonly path: ConfigPath
-  readonly message: string
-}
+import { checkService, finding, type Finding } from './finding.ts'
 
 /** Checks what one value alone cannot tell, and with `strict` refuses what is meant for development. */
 export function check(config: DeclaredConfig, strict: boolean): Finding[] {
@@ -26,78 +20,9 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkOwnData(config),
     ...checkServices(config, strict),
     ...checkOwnership(config, strict),
-    ...checkPacks(config),
-    ...checkBundle(config, strict),
+    ...checkPolicy(config, strict),
     ...checkRollout(config),
   ]
-}
-
-/** A pack is named rightly, and once. */
-function checkPacks({ policy }: DeclaredConfig): Finding[] {
-  return policy.files.flatMap((entry, i) => {
-    if (!isPack(entry)) return []
-    const path = ['policy', 'files', i]
-    const found = packFile(entry)
-    if ('message' in found) return [finding(path, `is \`${entry.slice(0, 80)}\`, which ${found.message}`)]
-    const first = policy.files.indexOf(entry)
-    return first === i
-      ? []
-      : [finding(path, `is \`${entry}\`, which entry ${first + 1} includes already; leave one of them out`)]
-  })
-}
-
-/** What goes first is said whole, of groups and servers that there are. */
-function checkRollout({ rollout: { groups, enforce }, servers }: DeclaredConfig): Finding[] {
-  const findings: Finding[] = Object.entries(groups)
-    .filter(([, of]) => Object.keys(of).length === 0)
-    .map(([name]) => finding(['rollout', 'groups', name], 'needs `actors`, `subjects` or `tenants`'))
-  for (const [index, entry] of enforce.entries()) {
-    const path = ['rollout', 'enforce', index] as const
-    if (entry.rules === undefined && entry.controls === undefined)
-      findings.push(finding(path, 'needs `rules` or `controls`'))
-    if (entry.groups === undefined && entry.servers === undefined)
-      findings.push(
-        finding(path, 'needs `groups` or `servers`; to enforce for all, take `mode: observe` away'),
-      )
-    for (const [key, known] of [
-      ['groups', Object.keys(groups)],
-      ['servers', Object.keys(servers)],
-    ] as const)
-      for (const [at, name] of (entry[key] ?? []).entries()) {
-        if (known.includes(name)) continue
-        const near = nearest(name, known)
-        const where = key === 'groups' ? 'rollout.groups' : 'servers'
-        const hint = near === undefined ? '' : `; did you mean \`${near}\``
-        findings.push(
-          finding([...path, key, at], `is \`${name.slice(0, 80)}\`, which \`${where}\` does not have${hint}`),
-        )
-      }
-  }
-  return findings
-}
-
-/** There is a policy, and one place where its bundle comes from. */
-function checkBundle({ policy: { files, bundle } }: DeclaredConfig, strict: boolean): Finding[] {
-  if (bundle === undefined)
-    return files.length > 0
-      ? []
-      : [finding(['policy'], 'needs `files` or `bundle`, or every call is refused')]
-  const path = ['policy', 'bundle'] as const
-  const { url, token, whenTooOld } = bundle
-  const findings: Finding[] = []
-  if ((url === undefined) === (bundle.file === undefined))
-    findings.push(finding(path, 'needs exactly one of `url` and `file`'))
-  if (url === undefined && token !== undefined)
-    findings.push(finding([...path, 'token'], 'goes with `url`, where it is shown'))
-  if (url !== undefined) findings.push(...checkService(path, { url, token }, 'source of policy', strict))
-  if (strict && whenTooOld === 'keep')
-    findings.push(
-      finding(
-        [...path, 'whenTooOld'],
-        'is `keep`, which --strict refuses: whoever holds back newer bundles would keep the old one in force; use `deny`',
-      ),
-    )
-  return findings
 }
 
 function checkListener({ listener }: DeclaredConfig): Finding[] {
@@ -289,27 +214,6 @@ function checkOwnership({ ownership, servers }: DeclaredConfig, strict: boolean)
   return findings
 }
 
-/** A service of the operator's own that the gate asks. */
-function checkService(
-  path: ConfigPath,
-  { url, token }: { readonly url: string; readonly token?: string | undefined },
-  what: string,
-  strict: boolean,
-): Finding[] {
-  const findings: Finding[] = []
-  const host = stripHost(new URL(url).hostname)
-  if (judgeHost(host).isLinkLocal)
-    findings.push(
-      finding(
-        [...path, 'url'],
-        `is at \`${host}\`, a link-local address or metadata service, which no ${what} may be`,
-      ),
-    )
-  const parsed = token === undefined ? undefined : parseReference(token, { strict })
-  if (parsed !== undefined && 'problem' in parsed) findings.push(finding([...path, 'token'], parsed.problem))
-  return findings
-}
-
 type Credentials = Extract<DeclaredConfig['servers'][string], { transport: 'http' }>['credentials']
 
 function checkCredentials(credentials: Credentials, path: ConfigPath, strict: boolean): Finding[] {
@@ -351,8 +255,4 @@ function unreachable(url: string, network: readonly string[]): string | undefine
   return isPrivateRange(range)
     ? `is at \`${host}\`, an address of your own network; allow it by \`network: [${range}]\``
     : `is at \`${host}\`, an address of no network that a server could be in`
-}
-
-function finding(path: ConfigPath, message: string): Finding {
-  return { path, message: `\`${formatPath(path)}\` ${message}` }
 }

@@ -1,8 +1,6 @@
 import type { EgressRules } from '../net/egress.ts'
 import type { GatewayConfig } from './declaration.ts'
 
-type Mode = 'observe' | 'enforce'
-
 /**
  * The egress rules for the tools of a server.
  * @param server undefined: those of servers that say nothing themselves
@@ -10,7 +8,7 @@ type Mode = 'observe' | 'enforce'
 export function egressRules(
   { egress, servers }: Pick<GatewayConfig, 'egress' | 'servers'>,
   server: string | undefined,
-): EgressRules & { readonly mode: Mode } {
+): EgressRules & { readonly mode: 'observe' | 'enforce' } {
   const own = server === undefined ? undefined : servers[server]?.egress
   return {
     mode: own?.mode ?? egress.mode,

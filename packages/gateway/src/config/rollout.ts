@@ -93,6 +93,13 @@ export function enforcedEarly(
     )
 }
 
+/** The mode of a control for a caller at a server, from the mode that it has for all. */
+export function modeOf(rollout: Rollout, control: TrialControl) {
+  const early = enforcedEarly(rollout, { control })
+  return <Mode extends string>(mode: Mode, ...who: Parameters<EnforcedFor>): Mode | 'enforce' =>
+    early?.(...who) === true ? 'enforce' : mode
+}
+
 /** In words, such as `group pilots at crm`; empty: nowhere. */
 export function earlyIn({ enforce }: Rollout, what: Parameters<typeof enforcedEarly>[1]): string[] {
   return enforce.flatMap((entry) => {
