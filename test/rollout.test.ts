@@ -13,7 +13,7 @@ import { BIN, TestGate } from './harness/gate.ts'
 const folder = mkdtempSync(join(tmpdir(), 'callgate-rollout-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-const RULES = (mode: string) => `- rule: everything
+const RULES = `- rule: everything
   when: { tool: "*" }
   decision: allow
 - rule: never-delete
@@ -22,25 +22,25 @@ const RULES = (mode: string) => `- rule: everything
 - rule: short-texts
   when: { tool: "fix.note", cond: "size(args.text) > 10" }
   decision: deny
-  mode: ${mode}
+  mode: observe
 - rule: three-notes-an-hour
   when: { tool: "fix.note", cond: 'session.count("fix.note", "1h") > 3' }
   decision: deny
-  mode: ${mode}
+  mode: observe
 - rule: nobody-does-this
   when: { tool: "fix.other" }
   decision: deny
-  mode: ${mode}
+  mode: observe
 `
 
-async function start(t: TestContext, mode: 'observe' | 'enforce') {
+async function start(t: TestContext) {
   const fixture = new Fixture(['note', 'delete', 'read', 'other'].map((name) => textTool(name)))
   const gate = await TestGate.start(
     {
       folder: mkdtempSync(join(folder, 'g')),
       servers: fixture.yaml('fix', { more: 'approve: first-use' }),
-      policy: RULES(mode),
-      more: `listener: { port: 0 }\ndlp: { mode: ${mode}, arguments: { credit_card: deny }, results: { email: placeholder } }`,
+      policy: RULES,
+      more: `listener: { port: 0 }\ndlp: { mode: observe, arguments: { credit_card: deny }, results: { email: placeholder } }`,
     },
     t,
   )
@@ -65,22 +65,17 @@ const CALLS = Array.from({ length: 60 }, (_, i) => ({
   sid: `s${i % 6}`,
 }))
 
-test('the trial names what enforcing then refuses, call by call, and each with its fix', async (t) => {
+test('the trial names what enforcing would refuse, by actor and tool, and each with its fix', async (t) => {
   verifies('rollout.status')
-  const refused = async (gate: TestGate) => {
-    const codes: (string | undefined)[] = []
-    for (const { tool, text, sid } of CALLS)
-      codes.push(
-        /^CG_\w+/.exec((await gate.call(`fix__${tool}`, { text }, { token: gate.mint({ sid }) })).text)?.[0],
-      )
-    return codes
+  const trial = await start(t)
+  for (const { tool, text, sid } of CALLS) {
+    const { text: said } = await trial.gate.call(
+      `fix__${tool}`,
+      { text },
+      { token: trial.gate.mint({ sid }) },
+    )
+    assert.equal(said.startsWith('CG_'), tool === 'delete', said)
   }
-  const trial = await start(t, 'observe')
-  const before = await refused(trial.gate)
-  assert.deepEqual(
-    before.map((code) => code !== undefined),
-    CALLS.map(({ tool }) => tool === 'delete'),
-  )
   const { code, stdout } = trial.status('--json')
   assert.equal(code, 0)
   const told = JSON.parse(stdout) as {
@@ -101,21 +96,7 @@ test('the trial names what enforcing then refuses, call by call, and each with i
   assert.equal(of('(dlp: deny credit_card in the argument)').would, 'refuse')
   assert.equal(of('(dlp: placeholder email in the result)').would, 'change')
 
-  // Call by call: what the records of the trial say is what happens when it is over.
   await trial.gate.stop()
-  const predicted = (await trial.gate.records()).flatMap(({ record }) =>
-    record.kind === 'outcome'
-      ? [
-          record.code !== undefined ||
-            (record.decision?.observed ?? []).some((one) => !one.includes('placeholder')),
-        ]
-      : [],
-  )
-  const enforced = await start(t, 'enforce')
-  const after = (await refused(enforced.gate)).map((one) => one !== undefined)
-  assert.deepEqual(after, predicted)
-  assert.ok(after.filter(Boolean).length > before.filter((one) => one !== undefined).length)
-
   const { stdout: shown } = trial.status()
   assert.match(shown, /^60 calls since \d{4}-\d\d-\d\d; \d controls on trial\n/)
   assert.match(shown, /nobody-does-this would refuse nothing so far/)
@@ -138,7 +119,7 @@ test('the trial names what enforcing then refuses, call by call, and each with i
 
 test('a span that is none is refused, and one that is over shows nothing', async (t) => {
   verifies('rollout.status')
-  const { gate, status } = await start(t, 'observe')
+  const { gate, status } = await start(t)
   for (const days of ['0', '-1', 'x', '4000']) {
     const { code, stderr } = status('--days', days)
     assert.equal(code, 2)
