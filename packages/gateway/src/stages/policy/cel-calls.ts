@@ -1,5 +1,4 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
-import { isJsonObject, type Json } from '../../call/json.ts'
 import { ConditionError } from './cel.ts'
 import {
   compilePattern,
@@ -7,13 +6,15 @@ import {
   METHODS,
   OTHER_NAMES,
   refusedArgument,
+  TIME_STEPS,
   type CelFunction,
 } from './cel-functions.ts'
 import { isMacro, MACROS } from './cel-macros.ts'
 import { isKind } from './cel-operators.ts'
-import { costOf, type Part } from './cel-part.ts'
-import { kindOf, type Frame } from './cel-runtime.ts'
-import { BOOL, DOUBLE, DYN, STRING, typeName, type CelType } from './cel-type.ts'
+import { constantPart, costOf, type Part } from './cel-part.ts'
+import { EvaluationFault, Frame, isObject, kindOf, type Value } from './cel-runtime.ts'
+import { CelTime, FIELDS, inZone, LENGTHS, zoneOf } from './cel-time.ts'
+import { BOOL, DOUBLE, DYN, INT, STRING, typeName, type CelType } from './cel-type.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
 import { isWindowed, windowedFact, type WindowedFact } from './windowed-fact.ts'
 
@@ -53,6 +54,7 @@ export function compileCall(
     return { type: DOUBLE, run: (frame) => frame.total(fact), cost: 1 }
   }
   if (receiver !== undefined && isMacro(name)) return loop(scope, node, name, receiver, args)
+  if (receiver !== undefined && Object.hasOwn(FIELDS, name)) return getter(scope, node, name, receiver, args)
   const table = receiver === undefined ? FUNCTIONS : METHODS
   const fn = Object.hasOwn(table, name) ? table[name] : undefined
   if (fn === undefined) throw unknownFunction(node, name, receiver)
@@ -76,15 +78,63 @@ function apply(scope: Scope, fn: CelFunction, given: readonly ASTNode[]): Part {
   )
   if (refused !== undefined) throw new ConditionError(given[refused.index]?.start ?? 0, refused.message)
   const [first, second] = parts
-  const run = (frame: Frame): Json => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
+  if (fn.folds === true && first?.constant !== undefined)
+    return constantPart(fn.returns, folded(fn, first.constant, given[0]?.start ?? 0))
+  const run = (frame: Frame): Value => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
   return { type: fn.returns, run, cost: costOf(...parts) }
+}
+
+/** @throws ConditionError when the function refuses this literal */
+function folded(fn: CelFunction, literal: Value, index: number): Value {
+  try {
+    return fn.call(new Frame({}), literal, null)
+  } catch (error) {
+    throw error instanceof EvaluationFault ? new ConditionError(index, error.message) : error
+  }
+}
+
+/** `time.getHours()`, `time.getHours("Europe/Berlin")`, `duration.getHours()`. */
+function getter(scope: Scope, node: ASTNode, name: string, of: ASTNode, args: readonly ASTNode[]): Part {
+  const [at] = args
+  if (args.length > 1)
+    throw new ConditionError(
+      node.start,
+      `\`${name}\` is given ${args.length} arguments (expected at most a zone)`,
+    )
+  const time = scope.part(of)
+  if (!isKind(time.type, 'timestamp', ...(Object.hasOwn(LENGTHS, name) ? ['duration' as const] : [])))
+    throw new ConditionError(of.start, `\`${name}\` of ${typeName(time.type)} (expected timestamp)`)
+  if (at !== undefined && time.type.kind === 'duration')
+    throw new ConditionError(at.start, 'a duration has no zone (expected no argument)')
+  const zone = at === undefined ? 'UTC' : zoneWritten(at)
+  const run = (frame: Frame): Value => {
+    const value = time.run(frame)
+    const tells = value instanceof CelTime && value.kind === 'duration' ? LENGTHS[name] : undefined
+    if (!(value instanceof CelTime) || (value.kind === 'duration' && tells === undefined))
+      throw frame.fault(`\`${name}\` of ${kindOf(value)} (expected timestamp)`)
+    return tells === undefined ? (FIELDS[name]?.(inZone(value, zone)) ?? 0) : tells(value.nanos)
+  }
+  return { type: INT, run, cost: costOf(time) + TIME_STEPS }
+}
+
+/** A zone stands in the condition itself: to read one is dear, and a wrong one is seen when the file is loaded. */
+function zoneWritten(at: ASTNode): string {
+  if (at.op !== 'value' || typeof at.args !== 'string')
+    throw new ConditionError(at.start, 'zone is computed (expected a literal text)')
+  const zone = zoneOf(at.args)
+  if (zone === undefined)
+    throw new ConditionError(
+      at.start,
+      'zone is unknown (expected an IANA name such as `Europe/Berlin`, or `+02:00`)',
+    )
+  return zone
 }
 
 function unknownFunction(node: ASTNode, name: string, receiver: ASTNode | undefined): ConditionError {
   const known = [...Object.keys(receiver === undefined ? FUNCTIONS : METHODS), ...OTHER_NAMES]
   return new ConditionError(
     node.start,
-    `unknown function ${quoted(name)} (expected ${known.map((one) => `\`${one}\``).join(', ')})${didYouMean(nearestName(name, known))}`,
+    `unknown function ${quoted(name)} (expected ${known.map((one) => `\`${one}\``).join(', ')})${didYouMean(nearestName(name, [...known, ...Object.keys(FIELDS)]))}`,
   )
 }
 
@@ -97,9 +147,9 @@ function has(scope: Scope, node: ASTNode, args: readonly ASTNode[]): Part {
   const [of, name] = arg.args
   const receiver = scope.piece(of)
   scope.memberType(arg, receiver, name)
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const holder = receiver.run(frame)
-    if (!isJsonObject(holder)) throw frame.fault(`${kindOf(holder)} has no members`)
+    if (!isObject(holder)) throw frame.fault(`${kindOf(holder)} has no members`)
     return Object.hasOwn(holder, name) && holder[name] !== null
   }
   if (receiver.path !== undefined) scope.reads([...receiver.path, name])

@@ -1,10 +1,9 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
-import { isJsonObject, type Json } from '../../call/json.ts'
 import { ConditionError, parseCondition } from './cel.ts'
 import { compileCall, type Scope } from './cel-calls.ts'
 import { binary, isKind, logical, negate, not, type OperatorRefused } from './cel-operators.ts'
 import { constantPart, costOf, type Part } from './cel-part.ts'
-import { kindOf, type Frame } from './cel-runtime.ts'
+import { isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
 import {
   BOOL,
   DOUBLE,
@@ -119,7 +118,7 @@ class Compiler {
     this.branches.set(`${branch.start}-${branch.end}`, branch)
     const watch = this.#watch
     if (watch === undefined) return part
-    const run = (frame: Frame): Json => {
+    const run = (frame: Frame): Value => {
       const value = part.run(frame)
       if (typeof value === 'boolean') watch(branch, value)
       return value
@@ -265,15 +264,15 @@ class Compiler {
       )
     }
     const item = type.kind === 'list' ? type.item : { ...DYN, nullable: true }
-    const run = (frame: Frame): Json => {
+    const run = (frame: Frame): Value => {
       const holder = receiver.run(frame)
       const key = index.run(frame)
       if (Array.isArray(holder) && typeof key === 'number') {
-        const value = Number.isInteger(key) && key >= 0 ? (holder as readonly Json[])[key] : undefined
+        const value = Number.isInteger(key) && key >= 0 ? (holder as readonly Value[])[key] : undefined
         if (value !== undefined) return value
         throw frame.fault('index is out of bounds')
       }
-      if (isJsonObject(holder) && typeof key === 'string' && Object.hasOwn(holder, key))
+      if (isObject(holder) && typeof key === 'string' && Object.hasOwn(holder, key))
         return holder[key] ?? null
       throw frame.fault(`no such element of ${kindOf(holder)}`)
     }
@@ -297,7 +296,7 @@ class Compiler {
       return [key.args, this.#part(value)]
     })
     const type = objectOf(Object.fromEntries(members.map(([key, part]) => [key, part.type])))
-    const run = (frame: Frame): Json =>
+    const run = (frame: Frame): Value =>
       Object.fromEntries(members.map(([key, part]) => [key, part.run(frame)]))
     return { type, run, cost: costOf(...members.map(([, part]) => part)) }
   }
@@ -308,7 +307,7 @@ class Compiler {
       throw new ConditionError(condition.start, `\`?\` asks ${typeName(test.type)} (expected bool)`)
     const left = this.#part(yes)
     const right = this.#part(no)
-    const run = (frame: Frame): Json => {
+    const run = (frame: Frame): Value => {
       const answer = test.run(frame)
       if (typeof answer !== 'boolean') throw frame.fault(`\`?\` of ${kindOf(answer)} (expected bool)`)
       return answer ? left.run(frame) : right.run(frame)
@@ -352,10 +351,10 @@ function literal(node: ASTNode, value: unknown): Part {
 }
 
 /** Reads an own member: a declared one is null when absent, any other must be there. */
-function memberOf(receiver: Part, name: string, declared: boolean): (frame: Frame) => Json {
+function memberOf(receiver: Part, name: string, declared: boolean): (frame: Frame) => Value {
   return (frame) => {
     const holder = receiver.run(frame)
-    if (!isJsonObject(holder)) throw frame.fault(`${kindOf(holder)} has no member ${quoted(name)}`)
+    if (!isObject(holder)) throw frame.fault(`${kindOf(holder)} has no member ${quoted(name)}`)
     // INVARIANT: own members only, so no condition ever sees `__proto__`, `constructor` or `toString` of an object.
     if (Object.hasOwn(holder, name)) return holder[name] ?? null
     if (declared) return null

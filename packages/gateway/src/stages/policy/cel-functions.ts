@@ -1,7 +1,10 @@
 import { RE2JS } from 're2js'
-import type { Json } from '../../call/json.ts'
-import { BOOL, DOUBLE, INT, STRING, typeName, type CelType } from './cel-type.ts'
-import { kindOf, type Frame } from './cel-runtime.ts'
+import { isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
+import { CelTime, epochSeconds, readDuration, readTimestamp, timeOf, timeText } from './cel-time.ts'
+import { BOOL, DOUBLE, DURATION, INT, STRING, TIMESTAMP, typeName, type CelType } from './cel-type.ts'
+
+/** Steps of reading or telling a time: some 1 to 3 us. */
+export const TIME_STEPS = 40
 
 /** Longest pattern of `matches`, in UTF-16 units. */
 const MAX_PATTERN = 512
@@ -10,7 +13,9 @@ const MAX_PATTERN = 512
 export interface CelFunction {
   readonly takes: readonly (readonly CelType['kind'][])[]
   readonly returns: CelType
-  readonly call: (frame: Frame, first: Json, second: Json) => Json
+  /** Of a literal it is computed when the condition is loaded, and a wrong one refused there. Default: no. */
+  readonly folds?: boolean
+  readonly call: (frame: Frame, first: Value, second: Value) => Value
 }
 
 const text = ['string'] as const
@@ -37,9 +42,15 @@ export const METHODS: Readonly<Record<string, CelFunction>> = {
 /** Called as `size(x)`. */
 export const FUNCTIONS: Readonly<Record<string, CelFunction>> = {
   size: { takes: [['string', 'list', 'object']], returns: INT, call: size },
-  int: { takes: [['int', 'double', 'string']], returns: INT, call: toInt },
+  int: { takes: [['int', 'double', 'string', 'timestamp']], returns: INT, call: toInt },
   double: { takes: [['int', 'double', 'string']], returns: DOUBLE, call: toDouble },
-  string: { takes: [['int', 'double', 'string', 'bool']], returns: STRING, call: toText },
+  string: {
+    takes: [['int', 'double', 'string', 'bool', 'timestamp', 'duration']],
+    returns: STRING,
+    call: toText,
+  },
+  timestamp: { takes: [['string', 'int', 'timestamp']], returns: TIMESTAMP, folds: true, call: toTimestamp },
+  duration: { takes: [['string', 'duration']], returns: DURATION, folds: true, call: toDuration },
 }
 
 /** Names of macros and of `matches`, for messages about unknown functions. */
@@ -49,7 +60,7 @@ export const OTHER_NAMES = ['has', 'all', 'exists', 'exists_one', 'filter', 'map
  * Compiles the pattern of `matches` on a linear-time engine: V8's takes exponential time on patterns such as `(a+)+$`.
  * @returns a message when the pattern is refused
  */
-export function compilePattern(pattern: string): ((frame: Frame, value: Json) => boolean) | string {
+export function compilePattern(pattern: string): ((frame: Frame, value: Value) => boolean) | string {
   if (pattern.length > MAX_PATTERN)
     return `pattern is ${pattern.length} characters long (expected at most ${MAX_PATTERN})`
   let compiled: RE2JS
@@ -81,12 +92,12 @@ export function refusedArgument(
   return undefined
 }
 
-export function wrong(frame: Frame, value: Json, expected: string): Error {
+export function wrong(frame: Frame, value: Value, expected: string): Error {
   return frame.fault(`value is ${kindOf(value)} (expected ${expected})`)
 }
 
 /** Length of a text in code points, of a list in elements, of an object in members. */
-function size(frame: Frame, value: Json): Json {
+function size(frame: Frame, value: Value): Value {
   if (typeof value === 'string') {
     frame.spend(1 + (value.length >> 4))
     let count = 0
@@ -99,7 +110,7 @@ function size(frame: Frame, value: Json): Json {
     return count
   }
   if (Array.isArray(value)) return value.length
-  if (typeof value === 'object' && value !== null) {
+  if (isObject(value)) {
     const count = Object.keys(value).length
     frame.spend(1 + (count >> 3))
     return count
@@ -107,7 +118,8 @@ function size(frame: Frame, value: Json): Json {
   throw wrong(frame, value, 'string, list or object')
 }
 
-function toInt(frame: Frame, value: Json): Json {
+function toInt(frame: Frame, value: Value): Value {
+  if (value instanceof CelTime && value.kind === 'timestamp') return epochSeconds(value)
   const number = typeof value === 'string' && /^-?\d{1,16}$/.test(value) ? Number(value) : value
   if (typeof number !== 'number') throw wrong(frame, value, 'a number or a decimal text')
   const integer = Math.trunc(number)
@@ -115,7 +127,7 @@ function toInt(frame: Frame, value: Json): Json {
   return integer === 0 ? 0 : integer
 }
 
-function toDouble(frame: Frame, value: Json): Json {
+function toDouble(frame: Frame, value: Value): Value {
   const isDecimal =
     typeof value === 'string' && /^-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?$/.test(value)
   const number = isDecimal ? Number(value) : value
@@ -123,8 +135,37 @@ function toDouble(frame: Frame, value: Json): Json {
   return number
 }
 
-function toText(frame: Frame, value: Json): Json {
+function toText(frame: Frame, value: Value): Value {
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (value instanceof CelTime) return timeText(value)
   throw wrong(frame, value, 'a scalar')
+}
+
+/** Of RFC 3339, or of whole seconds since 1970. */
+function toTimestamp(frame: Frame, value: Value): Value {
+  if (value instanceof CelTime && value.kind === 'timestamp') return value
+  frame.spend(TIME_STEPS)
+  if (typeof value === 'number' && Number.isSafeInteger(value)) {
+    const time = timeOf('timestamp', BigInt(value) * 1_000_000_000n)
+    if (time === undefined) throw frame.fault('timestamp is out of range (expected years 0001 to 9999)')
+    return time
+  }
+  if (typeof value !== 'string') throw wrong(frame, value, 'a text or whole seconds since 1970')
+  const time = readTimestamp(value)
+  if (time === undefined)
+    throw frame.fault(
+      'text is no timestamp (expected one such as `2026-01-31T09:00:00Z`, years 0001 to 9999)',
+    )
+  return time
+}
+
+function toDuration(frame: Frame, value: Value): Value {
+  if (value instanceof CelTime && value.kind === 'duration') return value
+  frame.spend(TIME_STEPS)
+  if (typeof value !== 'string') throw wrong(frame, value, 'a text')
+  const time = readDuration(value)
+  if (time === undefined)
+    throw frame.fault('text is no duration (expected one such as `90s`, `1h30m` or `-5m`, at most 292 years)')
+  return time
 }

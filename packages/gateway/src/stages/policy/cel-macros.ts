@@ -1,6 +1,5 @@
-import type { Json } from '../../call/json.ts'
 import { costOf, type Part } from './cel-part.ts'
-import { EvaluationFault, kindOf, type Frame } from './cel-runtime.ts'
+import { EvaluationFault, isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
 import { BOOL, listOf, type CelType } from './cel-type.ts'
 
 /** A loop over the elements of a list or the member names of an object. */
@@ -48,7 +47,7 @@ export function isMacro(name: string): name is keyof typeof MACROS {
 function quantifier(loop: Loop, decides: boolean): Part {
   const [body] = loop.bodies
   if (body === undefined) throw new TypeError('`loop.bodies` is empty')
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     let fault: EvaluationFault | undefined
     for (const element of elements(frame, loop)) {
       frame.slots[loop.slot] = element
@@ -65,13 +64,13 @@ function quantifier(loop: Loop, decides: boolean): Part {
   return { type: BOOL, run, cost: costOf(loop.range) }
 }
 
-function collect(loop: Loop, kind: 'filter' | 'map', finish: (kept: Json[]) => Json): Omit<Part, 'type'> {
+function collect(loop: Loop, kind: 'filter' | 'map', finish: (kept: Value[]) => Value): Omit<Part, 'type'> {
   const [first, second] = loop.bodies
   if (first === undefined) throw new TypeError('`loop.bodies` is empty')
   const test = kind === 'filter' || second !== undefined ? first : undefined
   const body = kind === 'map' ? (second ?? first) : undefined
-  const run = (frame: Frame): Json => {
-    const kept: Json[] = []
+  const run = (frame: Frame): Value => {
+    const kept: Value[] = []
     for (const element of elements(frame, loop)) {
       frame.slots[loop.slot] = element
       if (test !== undefined && !ask(frame, test)) continue
@@ -90,11 +89,10 @@ function ask(frame: Frame, body: Part): boolean {
   return answer
 }
 
-function elements(frame: Frame, loop: Loop): readonly Json[] {
+function elements(frame: Frame, loop: Loop): readonly Value[] {
   const range = loop.range.run(frame)
   if (Array.isArray(range)) return range
-  if (typeof range !== 'object' || range === null)
-    throw frame.fault(`loop over ${kindOf(range)} (expected list or object)`)
+  if (!isObject(range)) throw frame.fault(`loop over ${kindOf(range)} (expected list or object)`)
   const keys = Object.keys(range)
   frame.spend(keys.length)
   return keys

@@ -1,7 +1,7 @@
 import type { BinaryOperator } from '@marcbachmann/cel-js'
-import type { Json } from '../../call/json.ts'
 import { costOf, type Part } from './cel-part.ts'
-import { compare, EvaluationFault, isEqual, kindOf, type Frame } from './cel-runtime.ts'
+import { CelTime, timeArithmetic, timeOf } from './cel-time.ts'
+import { compare, EvaluationFault, isEqual, isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
 import {
   BOOL,
   comparable,
@@ -53,8 +53,8 @@ export function logical(op: '&&' | '||', left: Part, right: Part): Part | Operat
     }
   }
   const decides = op === '||'
-  const run = (frame: Frame): Json => {
-    let first: Json | EvaluationFault
+  const run = (frame: Frame): Value => {
+    let first: Value | EvaluationFault
     try {
       first = left.run(frame)
     } catch (error) {
@@ -78,7 +78,7 @@ export function not(operand: Part): Part | OperatorRefused {
     const other = operand.type.nullable ? '; to ask whether it is absent write `== null`' : ''
     return { side: 'left', message: `\`!\` of ${typeName(operand.type)} (expected bool or string)${other}` }
   }
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const value = operand.run(frame)
     if (typeof value === 'boolean') return !value
     if (value === null) return true
@@ -92,7 +92,7 @@ export function negate(operand: Part): Part | OperatorRefused {
   if (!isKind(operand.type, 'int', 'double')) {
     return { side: 'left', message: `\`-\` of ${typeName(operand.type)} (expected a number)` }
   }
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const value = operand.run(frame)
     if (typeof value !== 'number') throw frame.fault(`\`-\` of ${kindOf(value)} (expected a number)`)
     return value === 0 && operand.type.kind === 'int' ? 0 : -value
@@ -112,7 +112,7 @@ function equality(wanted: boolean, left: Part, right: Part): Part | OperatorRefu
       message: `${typeName(left.type)} never equals ${typeName(right.type)} (expected ${typeName(left.type)})`,
     }
   }
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const a = left.run(frame)
     const b = right.run(frame)
     if (typeof a === 'string' && typeof b === 'string') frame.spend(1 + (Math.min(a.length, b.length) >> 6))
@@ -123,8 +123,11 @@ function equality(wanted: boolean, left: Part, right: Part): Part | OperatorRefu
 
 function ordering(op: Ordering, left: Part, right: Part): Part | OperatorRefused {
   for (const [side, part] of [['left', left] as const, ['right', right] as const]) {
-    if (!isKind(part.type, 'int', 'double', 'string', 'bool', 'null')) {
-      return { side, message: `\`${op}\` of ${typeName(part.type)} (expected a number, string or bool)` }
+    if (!isKind(part.type, ...ORDERED)) {
+      return {
+        side,
+        message: `\`${op}\` of ${typeName(part.type)} (expected a number, string, bool or time)`,
+      }
     }
   }
   if (!comparable(left.type, right.type)) {
@@ -134,12 +137,14 @@ function ordering(op: Ordering, left: Part, right: Part): Part | OperatorRefused
     }
   }
   const holds = ORDERINGS[op]
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const order = compare(frame, left.run(frame), right.run(frame))
     return order !== undefined && holds(order)
   }
   return { type: BOOL, run, cost: costOf(left, right) }
 }
+
+const ORDERED = ['int', 'double', 'string', 'bool', 'null', 'timestamp', 'duration'] as const
 
 const ORDERINGS: Readonly<Record<Ordering, (order: number) => boolean>> = {
   '<': (order) => order < 0,
@@ -164,15 +169,15 @@ function membership(left: Part, right: Part): Part | OperatorRefused {
   }
   // A literal list of scalars is looked up, however long an allow list grows.
   const literal = right.constant
-  if (Array.isArray(literal) && literal.every((item: Json) => typeof item !== 'object')) {
-    const known = new Set<Json>(literal)
+  if (Array.isArray(literal) && literal.every((item: Value) => typeof item !== 'object')) {
+    const known = new Set<Value>(literal)
     return { type: BOOL, run: (frame) => known.has(left.run(frame)), cost: costOf(left) }
   }
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const value = left.run(frame)
     const holder = right.run(frame)
-    if (Array.isArray(holder)) return holder.some((item: Json) => isEqual(frame, item, value))
-    if (typeof holder !== 'object' || holder === null) {
+    if (Array.isArray(holder)) return holder.some((item: Value) => isEqual(frame, item, value))
+    if (!isObject(holder)) {
       throw frame.fault(`\`in\` of ${kindOf(holder)} (expected list or object)`)
     }
     return typeof value === 'string' && Object.hasOwn(holder, value)
@@ -184,6 +189,7 @@ function membership(left: Part, right: Part): Part | OperatorRefused {
 function arithmetic(op: Arithmetic, left: Part, right: Part): Part | OperatorRefused {
   const a = left.type.kind
   const b = right.type.kind
+  if (isTime(left.type) || isTime(right.type)) return times(op, left, right)
   const joins = op === '+' && (a === 'string' || a === 'list') && (b === a || b === 'dyn')
   const joined = op === '+' && a === 'dyn' && (b === 'string' || b === 'list')
   if (joins || joined) {
@@ -207,7 +213,7 @@ function arithmetic(op: Arithmetic, left: Part, right: Part): Part | OperatorRef
   }
   const type = arithmeticType(left.type, right.type)
   if (op === '%' && type.kind === 'double') return { side: 'left', message: '`%` of double (expected int)' }
-  const run = (frame: Frame): Json => {
+  const run = (frame: Frame): Value => {
     const x = left.run(frame)
     const y = right.run(frame)
     if (typeof x !== 'number' || typeof y !== 'number') {
@@ -220,6 +226,29 @@ function arithmetic(op: Arithmetic, left: Part, right: Part): Part | OperatorRef
     return calculate(frame, op, x, y, whole)
   }
   return { type, run, cost: costOf(left, right) }
+}
+
+/** Times add and subtract where both sides are known to be times. */
+function times(op: Arithmetic, left: Part, right: Part): Part | OperatorRefused {
+  const kind = timeArithmetic(op, left.type.kind, right.type.kind)
+  if (kind === undefined) {
+    const message = `\`${op}\` of ${typeName(left.type)} and ${typeName(right.type)} (expected durations, a timestamp and a duration, or timestamp - timestamp)`
+    return { side: isTime(left.type) ? 'right' : 'left', message }
+  }
+  const run = (frame: Frame): Value => {
+    const x = left.run(frame)
+    const y = right.run(frame)
+    if (!(x instanceof CelTime && y instanceof CelTime))
+      throw frame.fault(`\`${op}\` of ${kindOf(x)} and ${kindOf(y)} (expected times)`)
+    const time = timeOf(kind, op === '+' ? x.nanos + y.nanos : x.nanos - y.nanos)
+    if (time === undefined) throw frame.fault(`${kind} is out of range`)
+    return time
+  }
+  return { type: { kind, nullable: false }, run, cost: costOf(left, right) }
+}
+
+function isTime(type: CelType): boolean {
+  return type.kind === 'timestamp' || type.kind === 'duration'
 }
 
 function arithmeticType(a: CelType, b: CelType): CelType {
@@ -244,7 +273,7 @@ const PLAIN: Readonly<Record<Arithmetic, (x: number, y: number) => number>> = {
   '%': (x, y) => x % y,
 }
 
-function join(frame: Frame, a: Json, b: Json): Json {
+function join(frame: Frame, a: Value, b: Value): Value {
   if (typeof a === 'string' && typeof b === 'string') return frame.joined(a, b)
   if (Array.isArray(a) && Array.isArray(b)) {
     frame.spend(a.length + b.length)
@@ -253,7 +282,7 @@ function join(frame: Frame, a: Json, b: Json): Json {
   throw frame.fault(`\`+\` of ${kindOf(a)} and ${kindOf(b)} (expected two of one kind)`)
 }
 
-function notBool(frame: Frame, op: string, value: Json): EvaluationFault {
+function notBool(frame: Frame, op: string, value: Value): EvaluationFault {
   return frame.fault(`\`${op}\` of ${kindOf(value)} (expected bool)`)
 }
 

@@ -1,5 +1,15 @@
 import type { Json } from '../../call/json.ts'
+import { CelTime } from './cel-time.ts'
 import type { WindowedFact } from './windowed-fact.ts'
+
+/** What a condition computes with: JSON, and the times that it makes of it. */
+export type Value =
+  null | boolean | number | string | CelTime | readonly Value[] | { readonly [key: string]: Value }
+
+/** Tells an object of facts or of a condition from everything else, times included. */
+export function isObject(value: Value): value is { readonly [key: string]: Value } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof CelTime)
+}
 
 /**
  * Steps that all conditions of one decision may cost together; about one step per evaluated node, so some 2 to 5 ms.
@@ -28,7 +38,7 @@ export type Facts = Readonly<Record<string, Json>>
 export class Frame {
   facts: Facts
   /** Variables of macros, by slot. */
-  readonly slots: Json[] = []
+  readonly slots: Value[] = []
   steps: number
   readonly #total: (fact: WindowedFact) => number
 
@@ -65,16 +75,19 @@ export class Frame {
 }
 
 /** Kind of a run-time value in the words of messages. */
-export function kindOf(value: Json): string {
+export function kindOf(value: Value): string {
   if (value === null) return 'null'
+  if (value instanceof CelTime) return value.kind
   if (Array.isArray(value)) return 'list'
   return typeof value === 'boolean' ? 'bool' : typeof value
 }
 
-/** Deep equality of JSON values; values of different kinds are unequal (cel-spec, heterogeneous equality). */
-export function isEqual(frame: Frame, a: Json, b: Json): boolean {
+/** Deep equality of values; values of different kinds are unequal (cel-spec, heterogeneous equality). */
+export function isEqual(frame: Frame, a: Value, b: Value): boolean {
   frame.spend(1)
   if (a === b) return true
+  if (a instanceof CelTime || b instanceof CelTime)
+    return a instanceof CelTime && b instanceof CelTime && a.kind === b.kind && a.nanos === b.nanos
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (Array.isArray(a)) {
     return (
@@ -84,7 +97,7 @@ export function isEqual(frame: Frame, a: Json, b: Json): boolean {
   if (Array.isArray(b)) return false
   const left = Object.entries(a)
   if (left.length !== Object.keys(b).length) return false
-  const other = new Map<string, Json>(Object.entries(b))
+  const other = new Map<string, Value>(Object.entries(b))
   return left.every(([key, item]) => other.has(key) && isEqual(frame, item, other.get(key) ?? null))
 }
 
@@ -93,13 +106,15 @@ export function isEqual(frame: Frame, a: Json, b: Json): boolean {
  * Texts are ordered by code point, as CEL says, not by UTF-16 unit.
  * @returns undefined when a side is null: an ordering with null is false
  */
-export function compare(frame: Frame, a: Json, b: Json): number | undefined {
+export function compare(frame: Frame, a: Value, b: Value): number | undefined {
   if (typeof a === 'number' && typeof b === 'number') return a - b
   if (a === null || b === null) return undefined
   if (typeof a === 'string' && typeof b === 'string') {
     frame.spend(1 + (Math.min(a.length, b.length) >> 4))
     return compareText(a, b)
   }
+  if (a instanceof CelTime && b instanceof CelTime && a.kind === b.kind)
+    return a.nanos < b.nanos ? -1 : Number(a.nanos > b.nanos)
   if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b)
   throw frame.fault(`no order between ${kindOf(a)} and ${kindOf(b)}`)
 }

@@ -2,7 +2,7 @@ import { isJsonObject, member, type Json, type JsonObject } from '../../call/jso
 
 /** What is known of a value before any call: the types of conditions. */
 export type CelType = { readonly nullable: boolean } & (
-  | { readonly kind: 'dyn' | 'null' | 'bool' | 'int' | 'double' | 'string' }
+  | { readonly kind: 'dyn' | 'null' | 'bool' | 'int' | 'double' | 'string' | 'timestamp' | 'duration' }
   | { readonly kind: 'list'; readonly item: CelType }
   /** `rest` is the type of members that are not declared; undefined: there are none. */
   | {
@@ -18,6 +18,8 @@ export const BOOL: CelType = { kind: 'bool', nullable: false }
 export const INT: CelType = { kind: 'int', nullable: false }
 export const DOUBLE: CelType = { kind: 'double', nullable: false }
 export const STRING: CelType = { kind: 'string', nullable: false }
+export const TIMESTAMP: CelType = { kind: 'timestamp', nullable: false }
+export const DURATION: CelType = { kind: 'duration', nullable: false }
 
 /** Deepest schema that is read; below it everything is dynamic. */
 const MAX_DEPTH = 16

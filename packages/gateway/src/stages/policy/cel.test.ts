@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import * as fc from 'fast-check'
 import { run } from './testing/fixtures.ts'
 
 const SCHEMA = {
@@ -115,6 +116,82 @@ test('loops, strings and conversions answer as CEL says', () => {
   }
   assert.equal(run('args.l[3] == 1', args), 'EvaluationFault: index is out of bounds')
   assert.equal(run('args.l[-1] == 1', args), 'EvaluationFault: index is out of bounds')
+})
+
+test('times are read from texts, counted with, and told in the zone that the condition names', () => {
+  const args = { from: '2026-03-28T22:30:00Z', to: '2026-03-29T01:00:00+01:00', for: '90m', at: 1774737000 }
+  for (const cond of [
+    "timestamp(args.to) - timestamp(args.from) == duration('1h30m')",
+    'timestamp(args.from) + duration(args.for) >= timestamp(args.to)',
+    'timestamp(args.at) == timestamp(args.from) && int(timestamp(args.from)) == args.at',
+    "timestamp(args.to) < timestamp('2026-03-29T00:00:00.000000001Z')",
+    'string(timestamp(args.to)) == "2026-03-29T00:00:00Z" && string(duration("-1.5s")) == "-1.5s"',
+    // Clocks of Berlin go forward at 01:00 UTC.
+    'timestamp("2026-03-29T00:59:59Z").getHours("Europe/Berlin") == 1',
+    'timestamp("2026-03-29T01:00:00Z").getHours("Europe/Berlin") == 3',
+    'timestamp(args.from).getDayOfWeek() == 6 && timestamp(args.from).getDayOfWeek("+02:00") == 0',
+    '[duration("60s"), duration("1h")].exists(d, d == duration("1m"))',
+    'duration("1m") in [duration("60s")] && !(duration("1m") in [60, "1m"])',
+    '[timestamp(0), 1].exists(x, x == timestamp("1970-01-01T00:00:00Z"))',
+    '{"end": timestamp(0)}.end == timestamp(0) && {"end": timestamp(0)} != {"end": duration("0s")}',
+    'timestamp(timestamp(0)) == timestamp(0) && duration("1h").getMinutes() == 60',
+    'duration("1s") < duration("1.000000001s") && duration("1us1ns") == duration("1001ns")',
+  ]) {
+    assert.equal(run(cond, args), true, cond)
+  }
+  for (const [cond, why] of [
+    ['timestamp(args.x) < timestamp(0)', 'text is no timestamp'],
+    ['duration(args.x) < duration("1s")', 'text is no duration'],
+    ['timestamp(args.n) < timestamp(0)', 'timestamp is out of range'],
+    ['timestamp(args.half) < timestamp(0)', 'value is number'],
+    ['timestamp(args.none) < timestamp(0)', 'value is null'],
+    ['timestamp("9999-12-31T23:59:59Z") + duration(args.h) > timestamp(0)', 'timestamp is out of range'],
+    ['[timestamp(0), args.n].exists(x, x.year == 1970)', 'timestamp has no member'],
+    ['[timestamp(0), args.n].exists(x, size(x) == 0)', 'value is timestamp'],
+    ['[timestamp(0), args.n].exists(x, x.all(y, true))', 'loop over timestamp'],
+    ['[timestamp(0), args.n].exists(x, "nanos" in x)', '`in` of timestamp'],
+    ['[timestamp(0), args.n].all(x, x + duration("1s") > x)', 'ConditionError'],
+    ['[timestamp(0), args.n].exists(x, has(x.nanos))', 'timestamp has no members'],
+  ] as const)
+    assert.match(
+      String(run(cond, { x: '2026-02-30T00:00:00Z', n: 1e15, half: 0.5, none: null, h: '1s' })),
+      new RegExp(why),
+      cond,
+    )
+})
+
+test('reading a time is bounded, and no text makes it throw anything but a fault', () => {
+  const piece = fc.constantFrom(
+    '1',
+    '90',
+    '.',
+    '-',
+    '+',
+    'h',
+    'm',
+    's',
+    'ms',
+    'µs',
+    'T',
+    ':',
+    'Z',
+    '2026-01-31T09:00:00Z',
+    ' ',
+    'é',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
+      const x = pieces.join('')
+      for (const cond of ['string(timestamp(args.x)) != ""', 'string(duration(args.x)) != ""'])
+        assert.match(String(run(cond, { x })), /^(?:true|EvaluationFault: text is no (?:timestamp|duration))/)
+    }),
+    { numRuns: 2_000 },
+  )
+  assert.match(String(run('duration(args.x) > duration("1s")', { x: '1h'.repeat(100_000) })), /no duration/)
+  assert.match(
+    String(run('args.l.all(i, timestamp(i) > timestamp(0))', { l: Array.from({ length: 10_000 }, () => 1) })),
+    /costs more than/,
+  )
 })
 
 test('prototype members are never reachable', () => {
