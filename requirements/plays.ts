@@ -11,7 +11,6 @@ const RESPONSE = 'waits for stages/switches and response/'
 const SUPPLY = 'waits for supply/: signatures, provenance, sandbox'
 const RELEASE = 'waits for the release job'
 const REDTEAM = 'waits for packages/redteam'
-const GUARD = 'waits for packages/guard and ownership rules'
 const PROOF = 'waits for canary calls, which tell when each control was last proven'
 
 /** Plays 1 to 10 of the playbook. `play2.x.y` is a part of `play2.x` that is built or proven on its own. */
@@ -637,7 +636,11 @@ export const plays = {
   'play7.bola-bfla': {
     source: 'playbook Play 7: "BOLA/BFLA"; OWASP API1:2023, API5:2023',
     behaviour: 'foreign ids are refused',
-    deferred: GUARD,
+  },
+  'play7.bola-bfla.guard': {
+    source: 'playbook Play 7: "BOLA/BFLA"; OWASP API1:2023',
+    behaviour:
+      'a tool server with packages/guard takes a call that the gate asserted for it, once and as it was sent, and refuses an id of somebody else that the gate let pass, and every call around the gate',
   },
   'play7.bola-bfla.ownership': {
     source: 'playbook Play 7: "BOLA/BFLA"; OWASP API1:2023',

@@ -64,8 +64,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   redteam: [],
 }
 
-/** Runs in an auditor's hands: nothing but Node. */
-const ONLY_NODE = new Set(['evidence'])
+/** Runs in an auditor's hands, or inside other people's servers: nothing but Node. */
+const ONLY_NODE = new Set(['evidence', 'guard'])
 
 // ── Judging one file ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

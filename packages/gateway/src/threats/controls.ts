@@ -174,7 +174,7 @@ export const CONTROLS: Readonly<Record<string, Control>> = {
       byServer(
         running,
         (id) => (id !== undefined && running.config.servers[id]?.assertCaller === true ? 'enforce' : 'off'),
-        'set `servers.X.assertCaller: true` and check it in the tool',
+        'set `servers.X.assertCaller: true` and check it in the tool, by packages/guard or as it does',
       ),
   },
   'upstream.questions': {
