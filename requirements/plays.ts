@@ -335,6 +335,12 @@ export const plays = {
     behaviour:
       'timestamps and durations are part of conditions; the cases of corpora/cel/timestamps pass, and random times have the verdict of a second implementation',
   },
+  'play3.cel-cost': {
+    source:
+      'issue 6: "evaluation bounded: cost computed at load from the syntax tree and input caps, over it the rule does not load (fuzzed)"',
+    behaviour:
+      'what a condition may cost on an ordinary call is computed when it is loaded, faults apart; one that may cost more than a decision has steps is refused, and a larger call is bounded by its steps',
+  },
   'play3.broken-rules': {
     source: 'issue 6: "At least 60 broken rules found at load with the right line and a useful message"',
     behaviour:

@@ -11,8 +11,8 @@ import {
 } from './cel-functions.ts'
 import { isMacro, MACROS } from './cel-macros.ts'
 import { isKind } from './cel-operators.ts'
-import { constantPart, costOf, type Part } from './cel-part.ts'
-import { EvaluationFault, Frame, isObject, kindOf, type Value } from './cel-runtime.ts'
+import { constantPart, priced, type Part, type Size } from './cel-part.ts'
+import { EvaluationFault, Frame, isObject, kindOf, WINDOW_STEPS, type Value } from './cel-runtime.ts'
 import { CelTime, FIELDS, inZone, LENGTHS, zoneOf } from './cel-time.ts'
 import { BOOL, DOUBLE, DYN, INT, STRING, typeName, type CelType } from './cel-type.ts'
 import { didYouMean, nearestName, quoted } from './problem.ts'
@@ -35,7 +35,7 @@ export interface Scope {
   readonly readsWindow: (fact: WindowedFact) => void
   readonly roots: ReadonlyMap<string, CelType>
   /** Variables of the loops around, outermost first; the index is the slot. */
-  readonly variables: { name: string; type: CelType }[]
+  readonly variables: { name: string; type: CelType; size: Size }[]
 }
 
 /** Compiles `name(...)` or `receiver.name(...)`: a function, `has`, `matches`, or a loop over a list. */
@@ -51,7 +51,7 @@ export function compileCall(
   if (isWindowed(receiver, name)) {
     const fact = windowedFact(receiver, name, args)
     scope.readsWindow(fact)
-    return { type: DOUBLE, run: (frame) => frame.total(fact), cost: 1 }
+    return { type: DOUBLE, run: (frame) => frame.total(fact), ...priced([], WINDOW_STEPS) }
   }
   if (receiver !== undefined && isMacro(name)) return loop(scope, node, name, receiver, args)
   if (receiver !== undefined && Object.hasOwn(FIELDS, name)) return getter(scope, node, name, receiver, args)
@@ -81,7 +81,7 @@ function apply(scope: Scope, fn: CelFunction, given: readonly ASTNode[]): Part {
   if (fn.folds === true && first?.constant !== undefined)
     return constantPart(fn.returns, folded(fn, first.constant, given[0]?.start ?? 0))
   const run = (frame: Frame): Value => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
-  return { type: fn.returns, run, cost: costOf(...parts) }
+  return { type: fn.returns, run, ...priced(parts, fn.extra?.(...parts) ?? 0) }
 }
 
 /** @throws ConditionError when the function refuses this literal */
@@ -112,9 +112,10 @@ function getter(scope: Scope, node: ASTNode, name: string, of: ASTNode, args: re
     const tells = value instanceof CelTime && value.kind === 'duration' ? LENGTHS[name] : undefined
     if (!(value instanceof CelTime) || (value.kind === 'duration' && tells === undefined))
       throw frame.fault(`\`${name}\` of ${kindOf(value)} (expected timestamp)`)
+    frame.spend(TIME_STEPS)
     return tells === undefined ? (FIELDS[name]?.(inZone(value, zone)) ?? 0) : tells(value.nanos)
   }
-  return { type: INT, run, cost: costOf(time) + TIME_STEPS }
+  return { type: INT, run, ...priced([time], TIME_STEPS) }
 }
 
 /** A zone stands in the condition itself: to read one is dear, and a wrong one is seen when the file is loaded. */
@@ -153,7 +154,7 @@ function has(scope: Scope, node: ASTNode, args: readonly ASTNode[]): Part {
     return Object.hasOwn(holder, name) && holder[name] !== null
   }
   if (receiver.path !== undefined) scope.reads([...receiver.path, name])
-  return { type: BOOL, run, cost: costOf(receiver) }
+  return { type: BOOL, run, ...priced([receiver]) }
 }
 
 function matches(scope: Scope, node: ASTNode, args: readonly ASTNode[]): Part {
@@ -172,7 +173,11 @@ function matches(scope: Scope, node: ASTNode, args: readonly ASTNode[]): Part {
   }
   const found = compilePattern(at.args)
   if (typeof found === 'string') throw new ConditionError(at.start, found)
-  return { type: BOOL, run: (frame) => found(frame, value.run(frame)), cost: costOf(value) }
+  return {
+    type: BOOL,
+    run: (frame) => found.test(frame, value.run(frame)),
+    ...priced([value], found.extra(value.size)),
+  }
 }
 
 function loop(
@@ -206,7 +211,7 @@ function loop(
   }
   const item = itemOf(range.type)
   const slot = scope.variables.length
-  scope.variables.push({ name: local, type: item })
+  scope.variables.push({ name: local, type: item, size: elementOf(range.size) })
   const parts = bodies.map((body) => scope.part(body))
   scope.variables.pop()
   const tests = parts.slice(0, name === 'map' ? parts.length - 1 : parts.length)
@@ -217,6 +222,12 @@ function loop(
     }
   }
   return macro.compile({ range, slot, item, bodies: parts })
+}
+
+/** Elements share what the list holds: over all of them a loop sees no more than is there. */
+function elementOf({ text, items }: Size): Size {
+  const count = Math.max(1, items)
+  return { text: Math.ceil(text / count), items: Math.ceil(items / count) }
 }
 
 /** Loops run over the elements of a list and over the member names of an object. */

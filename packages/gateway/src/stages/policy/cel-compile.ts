@@ -2,8 +2,8 @@ import type { ASTNode } from '@marcbachmann/cel-js'
 import { ConditionError, parseCondition } from './cel.ts'
 import { compileCall, type Scope } from './cel-calls.ts'
 import { binary, isKind, logical, negate, not, type OperatorRefused } from './cel-operators.ts'
-import { constantPart, costOf, type Part } from './cel-part.ts'
-import { isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
+import { constantPart, priced, ORDINARY, type Part } from './cel-part.ts'
+import { isObject, kindOf, MAX_STEPS, type Frame, type Value } from './cel-runtime.ts'
 import {
   BOOL,
   DOUBLE,
@@ -45,6 +45,8 @@ export interface Condition {
   readonly windowed: readonly WindowedFact[]
   /** In the order of the text; the condition itself is one. */
   readonly branches: readonly Branch[]
+  /** Steps that it may cost on an ordinary call (`ORDINARY`), faults apart. */
+  readonly steps: number
   /** What will go wrong in some calls, with the character where. */
   readonly warnings: readonly { readonly index: number; readonly message: string }[]
 }
@@ -73,6 +75,7 @@ export function compileCondition(
     paths: [...compiler.paths].map(([name, [root = '', ...members]]) => ({ name, root, members })),
     windowed: [...compiler.windowed.values()],
     branches: [...compiler.branches.values()].sort((a, b) => a.start - b.start || b.end - a.end),
+    steps: part.cost + part.extra,
     warnings: compiler.warnings,
   }
 }
@@ -86,7 +89,7 @@ class Compiler {
   readonly #watch: ((branch: Branch, outcome: boolean) => void) | undefined
   readonly #roots: ReadonlyMap<string, CelType>
   readonly #scope: Scope
-  readonly #variables: { name: string; type: CelType }[] = []
+  readonly #variables: Scope['variables'] = []
 
   constructor(roots: ReadonlyMap<string, CelType>, watch?: (branch: Branch, outcome: boolean) => void) {
     this.#roots = roots
@@ -143,6 +146,19 @@ class Compiler {
   }
 
   #piece(node: ASTNode): Part {
+    const part = this.#compiled(node)
+    const steps = part.cost + part.extra
+    if (steps > MAX_STEPS) {
+      const most = `up to ${ORDINARY.items} elements and ${ORDINARY.text} characters`
+      throw new ConditionError(
+        node.start,
+        `this may cost ${Math.ceil(steps)} steps on arguments of ${most} (expected at most ${MAX_STEPS}); write fewer loops in loops, or a shorter pattern`,
+      )
+    }
+    return part
+  }
+
+  #compiled(node: ASTNode): Part {
     switch (node.op) {
       case 'value':
         return literal(node, node.args)
@@ -189,7 +205,13 @@ class Compiler {
     const slot = this.#variables.findLastIndex((variable) => variable.name === name)
     const variable = this.#variables[slot]
     if (variable !== undefined) {
-      return { type: variable.type, run: (frame) => frame.slots[slot] ?? null, cost: 1 }
+      return {
+        type: variable.type,
+        run: (frame) => frame.slots[slot] ?? null,
+        cost: 1,
+        extra: 0,
+        size: variable.size,
+      }
     }
     const type = this.#roots.get(name)
     if (type === undefined) {
@@ -201,13 +223,20 @@ class Compiler {
         `unknown fact ${quoted(name)} (expected ${[...this.#roots.keys()].map((root) => `\`${root}\``).join(', ')}; a text stands in quotes)${hint}`,
       )
     }
-    return { type, run: (frame) => frame.facts[name] ?? null, cost: 1, path: [name] }
+    return {
+      type,
+      run: (frame) => frame.facts[name] ?? null,
+      cost: 1,
+      extra: 0,
+      size: ORDINARY,
+      path: [name],
+    }
   }
 
   #select(node: ASTNode, of: ASTNode, name: string): Part {
     const receiver = this.#piece(of)
     const { type, declared } = this.#memberType(node, receiver, name)
-    const part = { type, run: memberOf(receiver, name, declared), cost: costOf(receiver) }
+    const part = { type, run: memberOf(receiver, name, declared), ...priced([receiver]) }
     return receiver.path === undefined ? part : { ...part, path: [...receiver.path, name] }
   }
 
@@ -276,7 +305,7 @@ class Compiler {
         return holder[key] ?? null
       throw frame.fault(`no such element of ${kindOf(holder)}`)
     }
-    return { type: item, run, cost: costOf(receiver, index) }
+    return { type: item, run, ...priced([receiver, index]) }
   }
 
   #list(items: readonly ASTNode[]): Part {
@@ -285,7 +314,7 @@ class Compiler {
     const type = listOf(first === undefined ? DYN : others.reduce(unify, first))
     const constants = parts.flatMap((part) => (part.constant === undefined ? [] : [part.constant]))
     if (constants.length === parts.length) return constantPart(type, constants)
-    return { type, run: (frame) => parts.map((part) => part.run(frame)), cost: costOf(...parts) }
+    return { type, run: (frame) => parts.map((part) => part.run(frame)), ...holding(parts) }
   }
 
   #map(entries: readonly (readonly [ASTNode, ASTNode])[]): Part {
@@ -298,7 +327,7 @@ class Compiler {
     const type = objectOf(Object.fromEntries(members.map(([key, part]) => [key, part.type])))
     const run = (frame: Frame): Value =>
       Object.fromEntries(members.map(([key, part]) => [key, part.run(frame)]))
-    return { type, run, cost: costOf(...members.map(([, part]) => part)) }
+    return { type, run, ...holding(members.map(([, part]) => part)) }
   }
 
   #ternary([condition, yes, no]: readonly [ASTNode, ASTNode, ASTNode]): Part {
@@ -312,7 +341,7 @@ class Compiler {
       if (typeof answer !== 'boolean') throw frame.fault(`\`?\` of ${kindOf(answer)} (expected bool)`)
       return answer ? left.run(frame) : right.run(frame)
     }
-    return { type: unify(left.type, right.type), run, cost: costOf(test, left, right) }
+    return { type: unify(left.type, right.type), run, ...priced([test, left, right]) }
   }
 
   #warnNullable(node: ASTNode, part: Part): void {
@@ -321,6 +350,12 @@ class Compiler {
     const message = `\`${path}\` is optional and null when absent, which is an error here; write \`${path} == true\``
     this.warnings.push({ index: node.start, message })
   }
+}
+
+/** What a list or an object costs and holds that is made of these. */
+function holding(parts: readonly Part[]): Pick<Part, 'cost' | 'extra' | 'size'> {
+  const { size, ...steps } = priced(parts)
+  return { ...steps, size: { ...size, items: size.items + parts.length } }
 }
 
 function literal(node: ASTNode, value: unknown): Part {

@@ -1,5 +1,6 @@
 import { RE2JS } from 're2js'
 import { isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
+import { ORDINARY, type Part, type Size } from './cel-part.ts'
 import { CelTime, epochSeconds, readDuration, readTimestamp, timeOf, timeText } from './cel-time.ts'
 import { BOOL, DOUBLE, DURATION, INT, STRING, TIMESTAMP, typeName, type CelType } from './cel-type.ts'
 
@@ -15,6 +16,8 @@ export interface CelFunction {
   readonly returns: CelType
   /** Of a literal it is computed when the condition is loaded, and a wrong one refused there. Default: no. */
   readonly folds?: boolean
+  /** Steps that a call may spend on an ordinary call, by its arguments. Default 0. */
+  readonly extra?: (...args: readonly Part[]) => number
   readonly call: (frame: Frame, first: Value, second: Value) => Value
 }
 
@@ -22,26 +25,37 @@ const text = ['string'] as const
 const textTest = (test: (a: string, b: string) => boolean): CelFunction => ({
   takes: [text, text],
   returns: BOOL,
+  extra: (a, b) => searched(a, b),
   call: (frame, a, b) => {
     if (typeof a !== 'string' || typeof b !== 'string')
       throw wrong(frame, typeof a === 'string' ? b : a, 'string')
-    // V8's search can cost length times length when both come from the arguments.
-    frame.spend(1 + (a.length >> 6) + Math.ceil((a.length * b.length) / 256))
+    frame.spend(searchSteps(a.length, b.length))
     return test(a, b)
   },
 })
+
+/** V8's search can cost length times length when both come from the arguments. */
+function searchSteps(length: number, wanted: number): number {
+  return 1 + (length >> 6) + Math.ceil((length * wanted) / 256)
+}
+
+/** One of two texts of a call may hold all of its text, whatever an element of a loop holds on average. */
+function searched(of: Part | undefined, wanted: Part | undefined): number {
+  const longest = wanted?.constant === undefined ? ORDINARY.text : wanted.size.text
+  return searchSteps(of?.size.text ?? 0, longest)
+}
 
 /** Called as `text.contains("x")`. */
 export const METHODS: Readonly<Record<string, CelFunction>> = {
   contains: textTest((a, b) => a.includes(b)),
   startsWith: textTest((a, b) => a.startsWith(b)),
   endsWith: textTest((a, b) => a.endsWith(b)),
-  size: { takes: [['string', 'list', 'object']], returns: INT, call: size },
+  size: { takes: [['string', 'list', 'object']], returns: INT, extra: (of) => counted(of?.size), call: size },
 }
 
 /** Called as `size(x)`. */
 export const FUNCTIONS: Readonly<Record<string, CelFunction>> = {
-  size: { takes: [['string', 'list', 'object']], returns: INT, call: size },
+  size: { takes: [['string', 'list', 'object']], returns: INT, extra: (of) => counted(of?.size), call: size },
   int: { takes: [['int', 'double', 'string', 'timestamp']], returns: INT, call: toInt },
   double: { takes: [['int', 'double', 'string']], returns: DOUBLE, call: toDouble },
   string: {
@@ -49,18 +63,37 @@ export const FUNCTIONS: Readonly<Record<string, CelFunction>> = {
     returns: STRING,
     call: toText,
   },
-  timestamp: { takes: [['string', 'int', 'timestamp']], returns: TIMESTAMP, folds: true, call: toTimestamp },
-  duration: { takes: [['string', 'duration']], returns: DURATION, folds: true, call: toDuration },
+  timestamp: {
+    takes: [['string', 'int', 'timestamp']],
+    returns: TIMESTAMP,
+    folds: true,
+    extra: () => TIME_STEPS,
+    call: toTimestamp,
+  },
+  duration: {
+    takes: [['string', 'duration']],
+    returns: DURATION,
+    folds: true,
+    extra: () => TIME_STEPS,
+    call: toDuration,
+  },
 }
 
 /** Names of macros and of `matches`, for messages about unknown functions. */
 export const OTHER_NAMES = ['has', 'all', 'exists', 'exists_one', 'filter', 'map', 'matches'] as const
 
+/** A pattern that was compiled. */
+export interface Pattern {
+  readonly test: (frame: Frame, value: Value) => boolean
+  /** Steps that it may spend on a text of this size. */
+  readonly extra: (of: Size) => number
+}
+
 /**
  * Compiles the pattern of `matches` on a linear-time engine: V8's takes exponential time on patterns such as `(a+)+$`.
  * @returns a message when the pattern is refused
  */
-export function compilePattern(pattern: string): ((frame: Frame, value: Value) => boolean) | string {
+export function compilePattern(pattern: string): Pattern | string {
   if (pattern.length > MAX_PATTERN)
     return `pattern is ${pattern.length} characters long (expected at most ${MAX_PATTERN})`
   let compiled: RE2JS
@@ -72,10 +105,14 @@ export function compilePattern(pattern: string): ((frame: Frame, value: Value) =
   }
   // Linear in the text, but each character may cost a walk over the program: counted repeats make it hundreds long.
   const stepsPerCharacter = Math.max(1, compiled.programSize() / 8)
-  return (frame, value) => {
-    if (typeof value !== 'string') throw wrong(frame, value, 'string')
-    frame.spend(1 + Math.ceil(value.length * stepsPerCharacter))
-    return compiled.matcher(value).find()
+  const steps = (length: number): number => 1 + Math.ceil(length * stepsPerCharacter)
+  return {
+    test: (frame, value) => {
+      if (typeof value !== 'string') throw wrong(frame, value, 'string')
+      frame.spend(steps(value.length))
+      return compiled.matcher(value).find()
+    },
+    extra: ({ text }) => steps(text),
   }
 }
 
@@ -94,6 +131,11 @@ export function refusedArgument(
 
 export function wrong(frame: Frame, value: Value, expected: string): Error {
   return frame.fault(`value is ${kindOf(value)} (expected ${expected})`)
+}
+
+/** Steps that counting may spend. */
+function counted({ text, items }: Size = ORDINARY): number {
+  return 1 + (text >> 4) + (items >> 3)
 }
 
 /** Length of a text in code points, of a list in elements, of an object in members. */

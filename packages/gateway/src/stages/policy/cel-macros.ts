@@ -1,4 +1,4 @@
-import { costOf, type Part } from './cel-part.ts'
+import { priced, type Part } from './cel-part.ts'
 import { EvaluationFault, isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
 import { BOOL, listOf, type CelType } from './cel-type.ts'
 
@@ -61,7 +61,7 @@ function quantifier(loop: Loop, decides: boolean): Part {
     if (fault !== undefined) throw fault
     return !decides
   }
-  return { type: BOOL, run, cost: costOf(loop.range) }
+  return { type: BOOL, run, ...looped(loop, loop.bodies) }
 }
 
 function collect(loop: Loop, kind: 'filter' | 'map', finish: (kept: Value[]) => Value): Omit<Part, 'type'> {
@@ -79,7 +79,18 @@ function collect(loop: Loop, kind: 'filter' | 'map', finish: (kept: Value[]) => 
     }
     return finish(kept)
   }
-  return { run, cost: costOf(loop.range) }
+  return { run, ...looped(loop, loop.bodies) }
+}
+
+/** Each element pays for every body; what a `map` makes of it is kept. */
+function looped({ range, bodies }: Loop, kept: readonly Part[]): Pick<Part, 'cost' | 'extra' | 'size'> {
+  const count = Math.max(1, range.size.items)
+  const each = bodies.reduce((sum, body) => sum + body.cost + body.extra, 1)
+  const { size } = priced(kept)
+  return {
+    ...priced([range], count * each),
+    size: { text: range.size.text + count * size.text, items: range.size.items + count * (size.items + 1) },
+  }
 }
 
 function ask(frame: Frame, body: Part): boolean {

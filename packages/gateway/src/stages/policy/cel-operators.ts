@@ -1,5 +1,5 @@
 import type { BinaryOperator } from '@marcbachmann/cel-js'
-import { costOf, type Part } from './cel-part.ts'
+import { constantPart, priced, type Part } from './cel-part.ts'
 import { CelTime, timeArithmetic, timeOf } from './cel-time.ts'
 import { compare, EvaluationFault, isEqual, isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
 import {
@@ -69,7 +69,7 @@ export function logical(op: '&&' | '||', left: Part, right: Part): Part | Operat
     if (typeof second !== 'boolean') throw notBool(frame, op, second)
     return !decides
   }
-  return { type: BOOL, run, cost: costOf(left, right) }
+  return { type: BOOL, run, ...priced([left, right]) }
 }
 
 /** `!x`: also true for null and for an empty text, so that `!ctx.ticket` reads as a person means it. */
@@ -85,7 +85,7 @@ export function not(operand: Part): Part | OperatorRefused {
     if (typeof value === 'string') return value === ''
     throw frame.fault(`\`!\` of ${kindOf(value)} (expected bool or string)`)
   }
-  return { type: BOOL, run, cost: costOf(operand) }
+  return { type: BOOL, run, ...priced([operand]) }
 }
 
 export function negate(operand: Part): Part | OperatorRefused {
@@ -100,9 +100,9 @@ export function negate(operand: Part): Part | OperatorRefused {
   const type = { ...operand.type, nullable: false }
   if (typeof operand.constant === 'number') {
     const value = operand.constant === 0 && type.kind === 'int' ? 0 : -operand.constant
-    return { type, run: () => value, cost: 1, constant: value }
+    return constantPart(type, value)
   }
-  return { type, run, cost: costOf(operand) }
+  return { type, run, ...priced([operand]) }
 }
 
 function equality(wanted: boolean, left: Part, right: Part): Part | OperatorRefused {
@@ -118,7 +118,7 @@ function equality(wanted: boolean, left: Part, right: Part): Part | OperatorRefu
     if (typeof a === 'string' && typeof b === 'string') frame.spend(1 + (Math.min(a.length, b.length) >> 6))
     return isEqual(frame, a, b) === wanted
   }
-  return { type: BOOL, run, cost: costOf(left, right) }
+  return { type: BOOL, run, ...priced([left, right], comparedSteps(left, right, 6)) }
 }
 
 function ordering(op: Ordering, left: Part, right: Part): Part | OperatorRefused {
@@ -141,7 +141,7 @@ function ordering(op: Ordering, left: Part, right: Part): Part | OperatorRefused
     const order = compare(frame, left.run(frame), right.run(frame))
     return order !== undefined && holds(order)
   }
-  return { type: BOOL, run, cost: costOf(left, right) }
+  return { type: BOOL, run, ...priced([left, right], comparedSteps(left, right, 4)) }
 }
 
 const ORDERED = ['int', 'double', 'string', 'bool', 'null', 'timestamp', 'duration'] as const
@@ -171,7 +171,7 @@ function membership(left: Part, right: Part): Part | OperatorRefused {
   const literal = right.constant
   if (Array.isArray(literal) && literal.every((item: Value) => typeof item !== 'object')) {
     const known = new Set<Value>(literal)
-    return { type: BOOL, run: (frame) => known.has(left.run(frame)), cost: costOf(left) }
+    return { type: BOOL, run: (frame) => known.has(left.run(frame)), ...priced([left]) }
   }
   const run = (frame: Frame): Value => {
     const value = left.run(frame)
@@ -182,7 +182,7 @@ function membership(left: Part, right: Part): Part | OperatorRefused {
     }
     return typeof value === 'string' && Object.hasOwn(holder, value)
   }
-  return { type: BOOL, run, cost: costOf(left, right) }
+  return { type: BOOL, run, ...priced([left, right], 1 + 2 * right.size.items) }
 }
 
 /** Arithmetic as CEL has it: both sides int, or both double; `+` also joins texts and lists. */
@@ -195,7 +195,11 @@ function arithmetic(op: Arithmetic, left: Part, right: Part): Part | OperatorRef
   if (joins || joined) {
     const type =
       a === 'string' || b === 'string' ? STRING : { ...unify(left.type, right.type), nullable: false }
-    return { type, run: (frame) => join(frame, left.run(frame), right.run(frame)), cost: costOf(left, right) }
+    return {
+      type,
+      run: (frame) => join(frame, left.run(frame), right.run(frame)),
+      ...priced([left, right], joinSteps(left, right)),
+    }
   }
   if (op === '+' && (a === 'string' || a === 'list'))
     return { side: 'right', message: `\`+\` of ${typeName(right.type)} (expected ${a}, as on the left)` }
@@ -225,7 +229,7 @@ function arithmetic(op: Arithmetic, left: Part, right: Part): Part | OperatorRef
     if (op === '%' && !whole) throw frame.fault('`%` of double (expected int)')
     return calculate(frame, op, x, y, whole)
   }
-  return { type, run, cost: costOf(left, right) }
+  return { type, run, ...priced([left, right], op === '+' ? joinSteps(left, right) : 0) }
 }
 
 /** Times add and subtract where both sides are known to be times. */
@@ -244,7 +248,7 @@ function times(op: Arithmetic, left: Part, right: Part): Part | OperatorRefused 
     if (time === undefined) throw frame.fault(`${kind} is out of range`)
     return time
   }
-  return { type: { kind, nullable: false }, run, cost: costOf(left, right) }
+  return { type: { kind, nullable: false }, run, ...priced([left, right]) }
 }
 
 function isTime(type: CelType): boolean {
@@ -280,6 +284,16 @@ function join(frame: Frame, a: Value, b: Value): Value {
     return [...a, ...b]
   }
   throw frame.fault(`\`+\` of ${kindOf(a)} and ${kindOf(b)} (expected two of one kind)`)
+}
+
+/** Steps that comparing may spend: the shorter text in blocks of 2^n characters, the smaller list element by element. */
+function comparedSteps(left: Part, right: Part, n: number): number {
+  const text = Math.min(left.size.text, right.size.text)
+  return 2 + (text >> n) + Math.min(left.size.items, right.size.items)
+}
+
+function joinSteps(left: Part, right: Part): number {
+  return 1 + ((left.size.text + right.size.text) >> 6) + left.size.items + right.size.items
 }
 
 function notBool(frame: Frame, op: string, value: Value): EvaluationFault {

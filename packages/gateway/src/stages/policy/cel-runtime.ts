@@ -16,6 +16,8 @@ export function isObject(value: Value): value is { readonly [key: string]: Value
  * Arguments are a stranger's: two nested loops over a 1 MiB array would otherwise hold the process for minutes.
  */
 export const MAX_STEPS = 200_000
+/** Steps of asking a windowed fact. */
+export const WINDOW_STEPS = 50
 /** Longest string that a condition may build, in UTF-16 units. */
 const MAX_STRING = 1_048_576
 
@@ -51,7 +53,7 @@ export class Frame {
 
   /** A windowed fact costs what its store may take. */
   total(fact: WindowedFact): number {
-    this.spend(50)
+    this.spend(WINDOW_STEPS)
     return this.#total(fact)
   }
 
