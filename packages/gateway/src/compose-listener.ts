@@ -1,7 +1,10 @@
 import { CommandFailed } from './cli/output.ts'
 import type { createListener } from './wire/http-listener.ts'
 
+const FIX = 'stop that program, or choose a port with CALLGATE_PORT or `listener.port`'
+
 /**
+ * @param fix what to do where the port is taken
  * @returns the base URL of what listens
  * @throws CommandFailed naming the port when it is taken
  */
@@ -9,14 +12,13 @@ export function listen(
   server: ReturnType<typeof createListener>,
   host: string,
   port: number,
+  fix = FIX,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new CommandFailed(`port \`${port}\` on \`${host}\` is taken by another program`, {
-              fix: 'stop that program, or choose a port with CALLGATE_PORT or `listener.port`',
-            })
+          ? new CommandFailed(`port \`${port}\` on \`${host}\` is taken by another program`, { fix })
           : error,
       )
     })

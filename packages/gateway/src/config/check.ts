@@ -3,6 +3,7 @@ import { ENROLLED_ISSUER } from '../ports/enrolments.ts'
 import { parseReference } from '../ports/secret-reference.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
 import { isFindable, patternProblem } from '../text/own.ts'
+import { checkApprovals } from './check-approvals.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import type { ConfigPath } from './problem.ts'
@@ -23,6 +24,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkServers(config, strict),
     ...checkOwnData(config),
     ...checkServices(config, strict),
+    ...checkApprovals(config, strict),
   ]
 }
 

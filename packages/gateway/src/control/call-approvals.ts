@@ -41,6 +41,10 @@ export class ApprovalRefused extends Error {
   }
 }
 
+const UNKNOWN = (): ApprovalRefused => new ApprovalRefused('unknown', 'there is no such request')
+const OWN = (): ApprovalRefused =>
+  new ApprovalRefused('own', 'nobody approves a call of his own; ask somebody else')
+
 /** Requests that may wait at once, of all callers and of one: a request is a file, and somebody's attention. */
 export const MAX_OPEN = 1_000
 export const MAX_OPEN_OF_ONE = 16
@@ -144,20 +148,9 @@ export class ApprovalDesk implements CallApprovals {
     comment?: string,
   ): Promise<CallApproval> {
     const stored = this.#byId.get(id)
-    if (stored === undefined) throw new ApprovalRefused('unknown', 'there is no such request')
-    const { state } = this.#shown(stored)
-    if (state !== 'pending') throw new ApprovalRefused('over', `this request is ${state} already`)
-    if (this.#deciding.has(id))
-      throw new ApprovalRefused('busy', 'somebody is deciding on this request now; look again')
-    if (isRequester(stored, approver))
-      throw new ApprovalRefused('own', 'nobody approves a call of his own; ask somebody else')
+    const refusal = this.#refusal(stored, approver)
+    if (stored === undefined || refusal !== undefined) throw refusal ?? UNKNOWN()
     const roles = this.rolesOf(approver.id)
-    const open = unmet(stored)
-    if (!open.some((wanted) => wanted.some((role) => roles.includes(role))))
-      throw new ApprovalRefused(
-        'role',
-        `${approver.id} has none of the roles that this request needs: ${rolesIn(open)}; see \`approvals.roles\``,
-      )
     this.#deciding.add(id)
     try {
       const at = this.#deps.now()
@@ -179,6 +172,34 @@ export class ApprovalDesk implements CallApprovals {
     } finally {
       this.#deciding.delete(id)
     }
+  }
+
+  /** Why an approver cannot decide now; undefined: he can. */
+  decideRefusal(id: string, approver: Approver): ApprovalRefused | undefined {
+    return this.#refusal(this.#byId.get(id), approver)
+  }
+
+  /** Why somebody is not shown a request, whatever its state; undefined: it asks for a role of his, and is not his own. */
+  lookRefusal(id: string, approver: Approver): ApprovalRefused | undefined {
+    const stored = this.#byId.get(id)
+    if (stored === undefined) return UNKNOWN()
+    return isRequester(stored, approver) ? OWN() : this.#lacksRole(approver, stored.approvers)
+  }
+
+  #refusal(stored: StoredApproval | undefined, approver: Approver): ApprovalRefused | undefined {
+    if (stored === undefined) return UNKNOWN()
+    const { state } = this.#shown(stored)
+    if (state !== 'pending') return new ApprovalRefused('over', `this request is ${state} already`)
+    if (this.#deciding.has(stored.id))
+      return new ApprovalRefused('busy', 'somebody is deciding on this request now; look again')
+    return isRequester(stored, approver) ? OWN() : this.#lacksRole(approver, unmet(stored))
+  }
+
+  #lacksRole(approver: Approver, wanted: readonly (readonly string[])[]): ApprovalRefused | undefined {
+    const roles = this.rolesOf(approver.id)
+    if (wanted.some((list) => list.some((role) => roles.includes(role)))) return undefined
+    const needed = `the roles that this request needs: ${rolesIn(wanted)}; see \`approvals.roles\``
+    return new ApprovalRefused('role', `${approver.id} has none of ${needed}`)
   }
 
   parked(id: string, principal: Principal, server: string | undefined): ParkedCall | undefined {
