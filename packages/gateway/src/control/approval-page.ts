@@ -260,8 +260,7 @@ export function createApprovalPage(deps: ApprovalPageDeps): (request: PageReques
         'There is no such request',
         'It may be more than a day old, or the link is not whole.',
       )
-    const sentence = `${error.message.slice(0, 1).toUpperCase()}${error.message.slice(1)}.`
-    return { status, html: messageHtml('You cannot decide on this request', sentence, id, by) }
+    return { status, html: messageHtml('You cannot decide on this request', `${error.message}.`, id, by) }
   }
 
   function page(status: number, title: string, message: string, id?: string, person?: SignedIn): PageAnswer {

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { type JsonObject, isJsonObject, stringMember } from '../../call/json.ts'
 import type { VerificationKey } from '../../ports/key-source.ts'
-import { type SecretUnavailable, type Secret } from '../../ports/secrets.ts'
+import type { Secret, SecretUnavailable } from '../../ports/secrets.ts'
 import { type SignInProvider, SignInFailed } from '../../ports/sign-in.ts'
 import { type RunningKeySource, createKeySource } from '../keys/key-source.ts'
 import { type SecretAnswer, type SecretAsk, SecretHttp } from '../secrets/http.ts'
@@ -27,7 +27,7 @@ export interface OpenIdOptions {
 /** How long metadata are believed, in milliseconds: ten minutes. */
 const KEEP_MS = 600_000
 /** How long a provider whose metadata could not be had is left alone, in milliseconds. */
-const PAUSE_MS = 2_000
+const PAUSE_MS = 1_000
 /** For one whole answer, in milliseconds. */
 const ANSWER_MS = 5_000
 /** Longest token or code that is taken, in characters. */
