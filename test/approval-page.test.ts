@@ -2,127 +2,16 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, after, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { Browser, type Page } from './harness/browser.ts'
-import { Fixture } from './harness/fixtures.ts'
-import { BIN, TestGate } from './harness/gate.ts'
-import { makeCa, makeCertificate } from './harness/pki.ts'
+import { BIN } from './harness/gate.ts'
 import { OpenIdIssuer } from './harness/openid-issuer.ts'
-
-const folder = mkdtempSync(join(tmpdir(), 'callgate-page-'))
-after(() => rmSync(folder, { recursive: true, force: true }))
-
-const POLICY = `- rule: everything
-  when: { tool: "*" }
-  decision: allow
-- rule: drops-need-a-dba
-  when: { tool: "fix.drop" }
-  decision: require_approval
-  approvers: [dba]
-  why: a dropped table is <b>gone</b>
-- rule: wipes-need-two
-  when: { tool: "fix.wipe" }
-  decision: require_approval
-  approvers: [dba]
-- rule: wipes-need-security-too
-  when: { tool: "fix.wipe" }
-  decision: require_approval
-  approvers: [security]
-`
-const ROLES = `dba: ["oidc:grace@corp.example", "oidc:ada@corp.example", "oidc:eve@corp.example", "oidc:bob@corp.example", "cli:tom"]
-    security: ["oidc:sam@corp.example", "oidc:grace@corp.example"]`
-
-/** A port that was free a moment ago: links name it before the gate listens. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0))
-    })
-  })
-}
-
-const account = (name: string, more: object = {}) => ({
-  sub: `sub-${name}`,
-  email: `${name}@corp.example`,
-  email_verified: true,
-  preferred_username: name,
-  ...more,
-})
-
-interface Starting {
-  readonly own?: string
-  readonly issuer?: OpenIdIssuer
-  readonly port?: number
-  readonly oidc?: string
-  readonly listen?: string
-  readonly publicUrl?: string
-  readonly expiresS?: number
-}
-
-async function start(t: TestContext, options: Starting = {}) {
-  const { own = mkdtempSync(join(folder, 'g')), oidc = '', listen = '', expiresS = 900 } = options
-  const port = options.port ?? (await freePort())
-  const publicUrl = options.publicUrl ?? `http://127.0.0.1:${port}`
-  const issuer = options.issuer ?? (await new OpenIdIssuer().start())
-  if (options.issuer === undefined) {
-    t.after(() => issuer.close())
-    for (const name of ['grace', 'sam', 'ada', 'bob']) issuer.accounts.set(name, account(name))
-    issuer.accounts.set('mallory', account('mallory'))
-    issuer.accounts.set('eve', account('eve', { email_verified: false }))
-  }
-  issuer.redirectUri = `${publicUrl}/callback`
-  mkdirSync(own, { recursive: true })
-  writeFileSync(join(own, 'client-secret'), issuer.secret, { mode: 0o600 })
-  const fixture = new Fixture(
-    ['drop', 'wipe'].map((name) => ({
-      name,
-      description: name,
-      inputSchema: { type: 'object', properties: { table: { type: 'string' }, note: { type: 'string' } } },
-    })),
-  )
-  const gate = await TestGate.start(
-    {
-      folder: own,
-      servers: fixture.yaml('fix', { more: 'approve: first-use\ntools: { drop: { class: destructive } }' }),
-      policy: POLICY,
-      more: `listener: { port: 0 }
-approvals:
-  expiresS: ${expiresS}
-  roles:
-    ${ROLES}
-  page:
-    listen: { port: ${port}${listen} }
-    publicUrl: ${publicUrl}
-    oidc: { issuer: "${issuer.issuer}", clientId: gate${issuer.isPublic ? '' : ', clientSecret: "file:client-secret"'}${oidc} }`,
-    },
-    t,
-  )
-  const call = async (name: string, args: object, subject = 'ada') => {
-    const tool = name.startsWith('callgate') ? name : `fix__${name}`
-    const params = { name: tool, arguments: args }
-    return (await gate.rpc('tools/call', params, { token: gate.mint({ subject }) })).body
-  }
-  const sent = (): unknown[] => fixture.receivedOf('tools/call')
-  /** Asks for a call that is held back. @returns its link */
-  const held = async (name: string, args: object, subject?: string): Promise<string> => {
-    const text = await call(name, args, subject)
-    const link = new RegExp(`${publicUrl.replaceAll('.', '\\.')}/approvals/[0-9a-f]{32}`).exec(text)
-    return link?.[0] ?? assert.fail(text)
-  }
-  const browser = (name: string) => new Browser().setCookie(issuer.origin, 'account', name)
-  const decisions = async () =>
-    (await gate.records()).flatMap(({ record }) =>
-      record.kind === 'gate' && record.event === 'approval.decided' ? [record.detail] : [],
-    )
-  return { gate, issuer, call, sent, held, browser, decisions, publicUrl, own, port }
-}
+import { account, folder, freePort, startPage } from './harness/page-gate.ts'
+import { makeCa, makeCertificate } from './harness/pki.ts'
 
 const idOf = (link: string): string => link.slice(-32)
 const isSignedIn = (browser: Browser, origin: string): boolean =>
@@ -131,7 +20,7 @@ const hasForm = ({ html }: Page): boolean => html.includes('<form')
 
 test('from the link, signed in, one click approves; the call runs once, and the record names who said so', async (t) => {
   verifies('play3.approval.page')
-  const { gate, issuer, call, sent, held, browser, decisions, publicUrl } = await start(t)
+  const { gate, issuer, call, sent, held, browser, decisions, publicUrl } = await startPage(t)
   const args = { table: 'orders"><script>alert(1)</script>\u202e', note: 'mail anna@corp.example' }
   const link = await held('drop', args)
   const grace = browser('grace')
@@ -184,7 +73,7 @@ test('from the link, signed in, one click approves; the call runs once, and the 
 
 test('two clicks are one decision, at the same time or one after the other, also when they differ', async (t) => {
   verifies('play3.approval.page')
-  const { call, sent, held, browser, decisions } = await start(t)
+  const { call, sent, held, browser, decisions } = await startPage(t)
   const link = await held('drop', { table: 'a' })
   const grace = browser('grace')
   const page = await grace.open(link)
@@ -212,14 +101,14 @@ test('two clicks are one decision, at the same time or one after the other, also
 
 test('what was decided outlives a crash, the session too, and the call runs once', async (t) => {
   verifies('play3.approval.page')
-  const first = await start(t)
+  const first = await startPage(t)
   const [link, other] = [await first.held('drop', { table: 'a' }), await first.held('drop', { table: 'b' })]
   const grace = first.browser('grace')
   const open = await grace.open(other)
   assert.match((await grace.click(await grace.open(link), 'approve')).html, /is approved/)
   await first.gate.stop('SIGKILL')
   const { own, issuer, port } = first
-  const again = await start(t, { own, issuer, port })
+  const again = await startPage(t, { own, issuer, port })
   const before = issuer.asked.length
   assert.match((await grace.click(open, 'approve')).html, /is approved/)
   assert.equal(issuer.asked.length, before, 'nobody has to sign in again')
@@ -232,7 +121,7 @@ test('what was decided outlives a crash, the session too, and the call runs once
 
 test('a sign-in that does not hold signs nobody in', async (t) => {
   verifies('play3.approval.page')
-  const { issuer, held, browser, publicUrl } = await start(t)
+  const { issuer, held, browser, publicUrl } = await startPage(t)
   const link = await held('drop', { table: 'a' })
   const soon = Math.floor(Date.now() / 1_000)
   const refused = async (what: string, change: () => void, who = 'grace') => {
@@ -292,7 +181,7 @@ test('a sign-in that does not hold signs nobody in', async (t) => {
 
 test('an answer counts once, and only in the browser that asked for it', async (t) => {
   verifies('play3.approval.page')
-  const { issuer, held, browser, publicUrl } = await start(t)
+  const { issuer, held, browser, publicUrl } = await startPage(t)
   const link = await held('drop', { table: 'a' })
   const grace = browser('grace')
   const stopped = await grace.open(link, (to) => to.startsWith(`${publicUrl}/callback`))
@@ -328,7 +217,7 @@ test('an answer counts once, and only in the browser that asked for it', async (
 
 test('nothing but a click on the page of this request decides', async (t) => {
   verifies('play3.approval.page')
-  const { held, browser, decisions, publicUrl } = await start(t)
+  const { held, browser, decisions, publicUrl } = await startPage(t)
   const [link, other] = [await held('wipe', { table: 'a' }), await held('wipe', { table: 'b' })]
   const [grace, sam] = [browser('grace'), browser('sam')]
   const [page, others, ofSam] = [await grace.open(link), await grace.open(other), await sam.open(link)]
@@ -383,7 +272,7 @@ test('nothing but a click on the page of this request decides', async (t) => {
 
 test('who may not decide is told why, and sees no more than he may', async (t) => {
   verifies('play3.approval.page')
-  const { held, browser, publicUrl, gate, own, issuer, port } = await start(t)
+  const { held, browser, publicUrl, gate, own, issuer, port } = await startPage(t)
   const link = await held('drop', { table: 'customers' })
   const told = async (who: string, at: string, what: RegExp, status: number) => {
     const page = await browser(who).open(at)
@@ -436,7 +325,7 @@ test('who may not decide is told why, and sees no more than he may', async (t) =
   const path = join(own, 'state', 'call-approvals', `${idOf(link)}.json`)
   const kept = JSON.parse(readFileSync(path, 'utf8')) as { endsAt: number }
   writeFileSync(path, JSON.stringify({ ...kept, endsAt: kept.endsAt - 960_000 }), { mode: 0o600 })
-  const again = await start(t, { own, issuer, port })
+  const again = await startPage(t, { own, issuer, port })
   assert.equal((await grace.post(page, 'approve')).status, 409)
   const over = await grace.open(link)
   assert.match(over.html, /is over: nobody decided in time/)
@@ -446,7 +335,7 @@ test('who may not decide is told why, and sees no more than he may', async (t) =
 
 test('a request of another tenant reads like none', async (t) => {
   verifies('play3.approval.page')
-  const { issuer, held, browser, publicUrl } = await start(t, { oidc: ', tenantClaim: tenant' })
+  const { issuer, held, browser, publicUrl } = await startPage(t, { oidc: ', tenantClaim: tenant' })
   issuer.accounts.set('grace', account('grace', { tenant: 'default' }))
   issuer.accounts.set('bob', account('bob', { tenant: 'other' }))
   const link = await held('drop', { table: 'a' })
@@ -467,7 +356,7 @@ test('with `maxAgeS` only those decide who proved a moment ago who they are; a p
   issuer.isPublic = true
   issuer.accounts.set('grace', account('grace'))
   issuer.signedInS = 3_600
-  const { held, browser, publicUrl } = await start(t, { issuer, oidc: ', maxAgeS: 300' })
+  const { held, browser, publicUrl } = await startPage(t, { issuer, oidc: ', maxAgeS: 300' })
   const link = await held('drop', { table: 'a' })
   assert.equal((await browser('grace').open(link)).status, 200)
   assert.equal(issuer.asked.at(-1)?.get('max_age'), '300')
@@ -496,7 +385,7 @@ test('over TLS cookies are of this host alone, and somebody else can sign in', a
   writeFileSync(join(own, 'key.pem'), leaf.keyPem, { mode: 0o600 })
   writeFileSync(join(own, 'cert.pem'), leaf.pem)
   const port = await freePort()
-  const { issuer, held, publicUrl } = await start(t, {
+  const { issuer, held, publicUrl } = await startPage(t, {
     own,
     port,
     publicUrl: `https://127.0.0.1:${port}`,
@@ -517,7 +406,7 @@ test('over TLS cookies are of this host alone, and somebody else can sign in', a
 
 test('a provider that is not the one that was configured, or not there, signs nobody in', async (t) => {
   verifies('play3.approval.page')
-  const { issuer, held, browser, gate } = await start(t)
+  const { issuer, held, browser, gate } = await startPage(t)
   const link = await held('drop', { table: 'a' })
   const bad: readonly Readonly<Record<string, unknown>>[] = [
     { issuer: 'https://issuer.example' },

@@ -32,12 +32,10 @@ const page = z.strictObject({
       clientSecret: secret
         .exactOptional()
         .describe('Its secret, by reference. Without it the gate is a public client (PKCE alone).'),
-      scope: z
-        .string()
-        .max(1_024)
-        .regex(/^(?:[\x21\x23-\x5b\x5d-\x7e]+ )*openid(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/, {
-          error: 'expected scopes separated by single spaces, `openid` among them',
-        })
+      scope: word(
+        'scopes separated by single spaces, `openid` among them',
+        /^(?=.{1,1024}$)(?:[\x21\x23-\x5b\x5d-\x7e]+ )*openid(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/,
+      )
         .default('openid email')
         .describe('What is asked for.'),
       claim: z
@@ -73,10 +71,10 @@ export const approvals = z.strictObject({
       word('the name of a role: at most 32 lower-case letters, digits and `-`', APPROVER_ROLE),
       z
         .array(
-          z.string().regex(/^(?:cli:[^\s\p{C}]{1,124}|oidc:[^\s\p{C}]{1,255})$/u, {
-            error:
-              'is no approver (expected `cli:NAME`, the name given to `callgate approvals approve --as`, or `oidc:VALUE`, who signs in at `approvals.page`)',
-          }),
+          word(
+            '`cli:NAME`, the name given to `callgate approvals approve --as`, or `oidc:VALUE`, who signs in at `approvals.page`',
+            /^(?:cli:[^\s\p{C}]{1,124}|oidc:[^\s\p{C}]{1,255})$/u,
+          ),
         )
         .min(1)
         .max(256),
