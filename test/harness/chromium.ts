@@ -73,9 +73,17 @@ export class Chromium {
     })
   }
 
-  /** Types into what has the focus; `\r` is Enter. */
+  /** Types into what has the focus. */
   async type(text: string): Promise<void> {
     for (const key of text) await this.#send('Input.dispatchKeyEvent', { type: 'char', text: key })
+  }
+
+  /** Presses Enter, and waits for as long as a page takes to be loaded here. */
+  async enter(): Promise<void> {
+    const key = { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13 }
+    await this.#send('Input.dispatchKeyEvent', { type: 'keyDown', text: '\r', ...key })
+    await this.#send('Input.dispatchKeyEvent', { type: 'keyUp', ...key })
+    await new Promise((resolve) => setTimeout(resolve, 500))
   }
 
   async evaluate(expression: string): Promise<unknown> {
@@ -85,14 +93,6 @@ export class Chromium {
 
   async text(): Promise<string> {
     return String(await this.evaluate('document.body.innerText'))
-  }
-
-  /** What Chromium complains of, such as a style that the page's own policy forbids. */
-  async complaints(): Promise<readonly string[]> {
-    await this.#send('Log.enable')
-    return this.#heard
-      .filter(({ method }) => method === 'Log.entryAdded')
-      .map(({ params }) => JSON.stringify(params))
   }
 
   /** A picture of the tab, PNG. */
