@@ -139,7 +139,10 @@ export function createApprovalPage(deps: ApprovalPageDeps): (request: PageReques
       if (endsAt > at) break
       answered.delete(old)
     }
-    if (answered.has(state) || answered.size >= MAX_ANSWERED) return false
+    if (answered.has(state)) return false
+    // Of one that is forgotten the provider still takes the code once alone; a full memory must not keep people out.
+    const [oldest] = answered.size < MAX_ANSWERED ? [] : answered.keys()
+    if (oldest !== undefined) answered.delete(oldest)
     answered.set(state, at + SIGN_IN_MS)
     return true
   }
