@@ -197,8 +197,10 @@ test('an answer counts once, and only in the browser that asked for it', async (
   for (const [name, value] of [
     ['code', 'x'],
     ['state', 'x'.repeat(43)],
+    ['iss', 'https://issuer.example'],
   ] as const)
-    assert.notEqual((await grace.open(`${answer}&${name}=${value}`)).status, 200, `two of ${name}`)
+    assert.equal((await grace.open(`${answer}&${name}=${value}`)).status, 400, `two of ${name}`)
+  assert.equal((await grace.open(answer)).status, 200, 'the near miss')
 
   const link2 = await held('drop', { table: 'b' })
   const sam = browser('grace')

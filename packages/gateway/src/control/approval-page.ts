@@ -90,7 +90,8 @@ export function createApprovalPage(deps: ApprovalPageDeps): (request: PageReques
   }
 
   async function signedIn({ query, cookies }: PageRequest): Promise<PageAnswer> {
-    const state = only(query, 'state') ?? ''
+    const isPlain = ['state', 'code', 'iss', 'error'].every((name) => query.getAll(name).length <= 1)
+    const state = (isPlain ? only(query, 'state') : undefined) ?? ''
     const sealed = /^[\w-]{43}$/.test(state) ? cookies.get(signInCookie(state)) : undefined
     const begun = sealed === undefined ? undefined : sessions.openSignIn(sealed, state)
     // Login CSRF: an answer that this browser did not ask for signs nobody in.
