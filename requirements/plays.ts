@@ -508,6 +508,11 @@ export const plays = {
     behaviour:
       'a call that a rule holds back runs once, after somebody of each role that the rules name, and never the caller himself, approved this very call within its time',
   },
+  'play3.approval.page': {
+    source: 'playbook Play 3: "Require ticket for destructive bulk changes"; SECURITY.md 5, two-person rule',
+    behaviour:
+      'from the link that a caller is told, an approver who signs in by OpenID Connect decides with one click; the call runs once under retries, crashes and double clicks, and nothing but his click decides',
+  },
   'play3.ssrf.arguments': {
     source: 'playbook Play 3: "block-ssrf"; OWASP API7:2023',
     behaviour:

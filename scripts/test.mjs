@@ -9,6 +9,8 @@ const node = install({ dev: true })
 // A token in software and the tool that reads it: tests that lack them are skipped, and say so.
 const { lacking, fix } = bringPrograms({ 'softhsm2-util': 'softhsm2', 'pkcs11-tool': 'opensc' })
 if (lacking.length > 0) console.error(`callgate: some tests need ${lacking.join(', ')}\nfix: ${fix}`)
+// Apart, for not every system has a package of this name: a browser for the page of approvals.
+bringPrograms({ 'chromium-headless-shell': 'chromium-headless-shell' })
 const env = {
   ...process.env,
   PATH: `${dirname(node)}${delimiter}${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`,

@@ -141,6 +141,20 @@ test('files: modes, a writable parent, certificates and lists that are over', as
     tls(name)
     assert.deepEqual(await sick('--offline'), expected, name)
   }
+  for (const [name, expected] of [
+    ['fine', []],
+    ['over', ['wrong certificates.life']],
+  ] as const) {
+    configure({
+      more: `approvals:
+  roles: { dba: ["oidc:grace@corp.example"] }
+  page:
+    publicUrl: https://approve.example
+    listen: { tls: { key: ${name}.key, cert: ${name}.pem } }
+    oidc: { issuer: https://id.example, clientId: gate }`,
+    })
+    assert.deepEqual(await sick('--offline'), expected, `the page's, ${name}`)
+  }
   for (const [due, expected] of [
     [7, []],
     [-1, ['wrong certificates.crl']],

@@ -31,12 +31,14 @@ export async function openApprovalDesk(
   deps: ApprovalDeps,
 ): Promise<ApprovalDesk | undefined> {
   if (approvals === undefined) return undefined
+  const { page } = approvals
   try {
     return await ApprovalDesk.open({
       ...deps,
       store: createCallApprovalStore(join(state, 'call-approvals')),
       roles: approvals.roles,
       lifeMs: approvals.expiresS * 1_000,
+      link: (id) => (page === undefined ? undefined : `${page.publicUrl}/approvals/${id}`),
     })
   } catch (error) {
     throw new CommandFailed(error instanceof Error ? error.message : String(error), { cause: error })

@@ -119,18 +119,24 @@ export async function openHostSide({ listener, identity: declared }: GatewayConf
   }
 }
 
+const FIX = 'stop that program, or choose a port with CALLGATE_PORT or `listener.port`'
+
 /**
+ * @param fix what to do where the port is taken
  * @returns the base URL of what listens
  * @throws CommandFailed naming the port when it is taken
  */
-function listen(server: ReturnType<typeof createListener>, host: string, port: number): Promise<string> {
+export function listen(
+  server: ReturnType<typeof createListener>,
+  host: string,
+  port: number,
+  fix = FIX,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new CommandFailed(`port \`${port}\` on \`${host}\` is taken by another program`, {
-              fix: 'stop that program, or choose a port with CALLGATE_PORT or `listener.port`',
-            })
+          ? new CommandFailed(`port \`${port}\` on \`${host}\` is taken by another program`, { fix })
           : error,
       )
     })

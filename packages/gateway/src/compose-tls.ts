@@ -36,25 +36,27 @@ export interface ListenerTls {
 
 /**
  * Reads the files of TLS.
+ * @param key where they stand in the configuration
  * @throws CommandFailed naming the file that cannot be read, or what is wrong with them together
  */
 export async function openTls(
   files: NonNullable<GatewayConfig['listener']['tls']>,
   note: (event: string, detail: JsonObject) => void,
   { expiry, look }: Pick<ExpiryWatch, 'expiry' | 'look'>,
+  key = 'listener.tls',
 ): Promise<ListenerTls> {
   const paths = [files.key, files.cert, files.clientCa, files.crl].filter((path) => path !== undefined)
   const signs = await signsOf(paths)
-  let taken = await read(files).catch((error: unknown) => {
+  let taken = await read(files, key).catch((error: unknown) => {
     throw new CommandFailed(problemOf(error), {
-      fix: 'correct the files below `listener.tls`; `callgate certs init` and `callgate certs issue` make some',
+      fix: `correct the files below \`${key}\`; \`callgate certs init\` and \`callgate certs issue\` make some`,
     })
   })
   const sayLives = ({ material, lists }: Taken): void => {
     const { cert, clientCa } = material
-    expiry.hold('listener.tls.cert', endingsOf(cert))
-    expiry.hold('listener.tls.clientCa', endingsOf(clientCa))
-    expiry.hold('listener.tls.crl', lists)
+    expiry.hold(`${key}.cert`, endingsOf(cert))
+    expiry.hold(`${key}.clientCa`, endingsOf(clientCa))
+    expiry.hold(`${key}.crl`, lists)
     sayLong(cert, note)
   }
   sayLives(taken)
@@ -76,7 +78,7 @@ export async function openTls(
       })
       unwatch = watchFiles(paths, signs, LOOK_MS, async () => {
         try {
-          taken = await read(files)
+          taken = await read(files, key)
           // Handshakes from here on take the new files and no ticket of the old ones; what they would take goes on.
           server.setSecureContext(tlsServerOptions(taken.material))
           for (const socket of open) sweep(socket, true)
@@ -117,7 +119,7 @@ interface Taken {
 }
 
 /** @throws Error when a file is missing, or key and certificate do not belong together */
-async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promise<Taken> {
+async function read(files: NonNullable<GatewayConfig['listener']['tls']>, at: string): Promise<Taken> {
   const [key, cert, clientCa, crl] = await Promise.all([
     readFile(files.key),
     // A file with both is read once: between two reads it may change.
@@ -128,9 +130,9 @@ async function read(files: NonNullable<GatewayConfig['listener']['tls']>): Promi
   const clientCertificates = clientCa === undefined ? 'none' : files.clientCertificates
   const material: TlsMaterial = { key, cert: cert ?? key, clientCa, crl, clientCertificates }
   // Thrown here, before a server would take half of it.
-  judge('listener.tls.key` and `cert', { key, cert: material.cert })
-  if (clientCa !== undefined) judge('listener.tls.clientCa', { ca: clientCa })
-  if (crl !== undefined) judge('listener.tls.crl', { crl })
+  judge(`${at}.key\` and \`cert`, { key, cert: material.cert })
+  if (clientCa !== undefined) judge(`${at}.clientCa`, { ca: clientCa })
+  if (crl !== undefined) judge(`${at}.crl`, { crl })
   createSecureContext(tlsServerOptions(material))
   const authorities = certificatesIn(clientCa?.toString('latin1') ?? '')
   return {

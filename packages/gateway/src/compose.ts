@@ -65,6 +65,7 @@ import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import { publisherOf } from './supply/publisher.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
+import { openApprovalPage } from './compose-page.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openOwnership } from './compose-ownership.ts'
@@ -421,6 +422,22 @@ async function compose(
       throw error
     },
   )
+  const page =
+    desk === undefined
+      ? undefined
+      : await openApprovalPage(config.approvals?.page, {
+          desk,
+          keyRing,
+          readSecret: own.readSecret,
+          note,
+          onProblem: (problem) => sayOnce('approval.problem', problem),
+          ends,
+          now,
+        }).catch(async (error: unknown) => {
+          server.close()
+          await control?.close()
+          throw error
+        })
   note('gate.started', {
     version,
     node: process.version,
@@ -462,6 +479,7 @@ async function compose(
       discovery.stop()
       server.close()
       await control?.close()
+      await page?.close()
       // Behind a gate without a port nobody is left who could be answered.
       await inFlightAtMost(enclosed === undefined ? DRAIN_MS : 0)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))

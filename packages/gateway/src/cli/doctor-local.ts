@@ -220,6 +220,8 @@ async function certificates({ world, config }: Patient): Promise<Found[]> {
     files.push(['listener.tls.cert', tls.cert])
     if (tls.clientCa !== undefined) files.push(['listener.tls.clientCa', tls.clientCa])
   }
+  const page = config.approvals?.page?.listen.tls
+  if (page !== undefined) files.push(['approvals.page.listen.tls.cert', page.cert])
   for (const [id, server] of Object.entries(config.servers)) {
     if (server.transport !== 'http' || server.tls === undefined) continue
     if (server.tls.cert !== undefined) files.push([`servers.${id}.tls.cert`, server.tls.cert])

@@ -4,6 +4,7 @@ import { parseReference } from '../ports/secret-reference.ts'
 import { addressOf, isLoopbackHost, isPrivateRange, isWithin } from '../net/range.ts'
 import { nearest } from '../text/nearest.ts'
 import { isFindable, patternProblem } from '../text/own.ts'
+import { checkApprovals } from './check-approvals.ts'
 import type { DeclaredConfig } from './declaration.ts'
 import { isUrl } from './forms.ts'
 import { checkPolicy, checkRollout } from './check-policy.ts'
@@ -19,6 +20,7 @@ export function check(config: DeclaredConfig, strict: boolean): Finding[] {
     ...checkServers(config, strict),
     ...checkOwnData(config),
     ...checkServices(config, strict),
+    ...checkApprovals(config, strict),
     ...checkOwnership(config, strict),
     ...checkPolicy(config, strict),
     ...checkRollout(config),

@@ -325,11 +325,18 @@ test('under --strict a certificate of the gate lives at most 90 days, towards ho
   const yaml = (listener: number, server: number): string =>
     `${LEAST}listener: { tls: { key: a.key, cert: ${listener}.pem } }
 servers: { crm: { url: 'https://crm.example/mcp', tls: { cert: ${server}.pem, key: a.key } } }
+approvals:
+  roles: { dba: ["oidc:grace@corp.example"] }
+  page:
+    publicUrl: https://approve.example
+    listen: { tls: { key: a.key, cert: ${listener}.pem } }
+    oidc: { issuer: https://id.example, clientId: gate }
 `
-  good(yaml(90, 90), { strict: true })
+  const { approvals } = good(yaml(90, 90), { strict: true })
+  assert.equal(approvals?.page?.listen.tls?.cert, join(folder, '90.pem'))
   good(yaml(91, 91))
   const told = messages(load(yaml(91, 91), { strict: true }))
-  for (const key of ['listener.tls.cert', 'servers.crm.tls.cert'])
+  for (const key of ['listener.tls.cert', 'servers.crm.tls.cert', 'approvals.page.listen.tls.cert'])
     assert.ok(told.includes(`\`${key}\` lives 91 days, which --strict refuses (at most 90)`), told)
 })
 

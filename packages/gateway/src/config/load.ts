@@ -60,8 +60,10 @@ export function loadConfig(path: string, options: LoadOptions): Loaded {
 const MAX_CERTIFICATE_DAYS = 90
 
 /** Certificates of our own that live too long. Those that cannot be read are told when the gate starts. */
-function certificateFindings({ listener, servers }: DeclaredConfig, folder: string): Finding[] {
+function certificateFindings({ listener, servers, approvals }: DeclaredConfig, folder: string): Finding[] {
   const own: [ConfigPath, string][] = []
+  const page = approvals?.page?.listen.tls
+  if (page !== undefined) own.push([['approvals', 'page', 'listen', 'tls', 'cert'], page.cert])
   if (listener.tls !== undefined) own.push([['listener', 'tls', 'cert'], listener.tls.cert])
   for (const [id, server] of Object.entries(servers)) {
     if (server.transport === 'http' && server.tls?.cert !== undefined)
@@ -129,6 +131,7 @@ function resolved(
   if (envState !== undefined && envState !== '') state = resolve(cwd, envState)
   else if (declaredState !== undefined) state = resolve(folder, declaredState)
   const { tls } = rest.listener
+  const { approvals } = rest
   const issuers = identity.issuers.map(({ jwks, ...issuer }): IssuerConfig => {
     const keys = jwks ?? join(state, 'keys', 'dev-issuer.jwks.json')
     return { ...issuer, jwks: isUrl(keys) ? keys : resolve(folder, keys) }
@@ -150,6 +153,7 @@ function resolved(
     },
     identity: { ...identity, issuers },
     servers,
+    ...(approvals === undefined ? {} : { approvals: pageFiles(approvals, folder) }),
     policy: policyFrom(rest.policy, folder),
     state,
     folder,
@@ -182,6 +186,19 @@ function listenerFiles<T extends ListenerFiles>(tls: T, folder: string): T {
     cert: resolve(folder, cert),
     ...(clientCa === undefined ? {} : { clientCa: resolve(folder, clientCa) }),
     ...(crl === undefined ? {} : { crl: resolve(folder, crl) }),
+  }
+}
+
+/** Files of the TLS of the page of approvals, from the folder of the configuration. */
+function pageFiles(
+  approvals: NonNullable<DeclaredConfig['approvals']>,
+  folder: string,
+): NonNullable<DeclaredConfig['approvals']> {
+  const { page } = approvals
+  if (page?.listen.tls === undefined) return approvals
+  return {
+    ...approvals,
+    page: { ...page, listen: { ...page.listen, tls: listenerFiles(page.listen.tls, folder) } },
   }
 }
 

@@ -66,6 +66,8 @@ const SECRET_FIELDS: ReadonlySet<ConfigPath[number] | undefined> = new Set([
   'key',
   'token',
   'signingKey',
+  'clientSecret',
+  'oidc',
   'credentials',
   'auth',
   'detector',

@@ -18,7 +18,8 @@ const decided = z.strictObject({
     .exactOptional(),
 })
 
-const STATUS: Readonly<Record<ApprovalRefused['reason'], number>> = {
+/** HTTP statuses of decisions that are not taken. */
+export const DECISION_STATUS: Readonly<Record<ApprovalRefused['reason'], number>> = {
   unknown: 404,
   over: 409,
   busy: 409,
@@ -58,7 +59,7 @@ export function approvalVerbs(desk: Pick<ApprovalDesk, 'list' | 'get' | 'decide'
           .decide(id, { id: `cli:${as}`, names: [as] }, verdict, comment)
           .catch((cause: unknown): never => {
             if (!(cause instanceof ApprovalRefused)) throw cause
-            throw new ControlRefused(STATUS[cause.reason], cause.message, { cause })
+            throw new ControlRefused(DECISION_STATUS[cause.reason], cause.message, { cause })
           })
         return { status: 200, body: approvalBody(approval) }
       },

@@ -23,6 +23,8 @@ export interface ApprovalDeskDeps {
   readonly roles: Readonly<Record<string, readonly string[]>>
   /** How long a request waits, and how long an approval can be used, in milliseconds. */
   readonly lifeMs: number
+  /** Where people decide on a request in a browser; undefined: they cannot. */
+  readonly link: (id: string) => string | undefined
   /** Writes to the log of record; durable when it resolves. */
   readonly record: (event: string, detail: JsonObject) => Promise<void>
   readonly onProblem: (problem: string) => void
@@ -39,6 +41,10 @@ export class ApprovalRefused extends Error {
     this.reason = reason
   }
 }
+
+const UNKNOWN = (): ApprovalRefused => new ApprovalRefused('unknown', 'there is no such request')
+const OWN = (): ApprovalRefused =>
+  new ApprovalRefused('own', 'nobody approves a call of his own; ask somebody else')
 
 /** Requests that may wait at once, of all callers and of one: a request is a file, and somebody's attention. */
 const MAX_OPEN = 1_000
@@ -139,20 +145,9 @@ export class ApprovalDesk implements CallApprovals {
     comment?: string,
   ): Promise<CallApproval> {
     const stored = this.#byId.get(id)
-    if (stored === undefined) throw new ApprovalRefused('unknown', 'there is no such request')
-    const { state } = this.#shown(stored)
-    if (state !== 'pending') throw new ApprovalRefused('over', `this request is ${state} already`)
-    if (this.#deciding.has(id))
-      throw new ApprovalRefused('busy', 'somebody is deciding on this request now; look again')
-    if (isRequester(stored, approver))
-      throw new ApprovalRefused('own', 'nobody approves a call of his own; ask somebody else')
+    const refusal = this.#refusal(stored, approver)
+    if (stored === undefined || refusal !== undefined) throw refusal ?? UNKNOWN()
     const roles = this.#rolesOf(approver.id)
-    const open = unmet(stored)
-    if (!open.some((wanted) => wanted.some((role) => roles.includes(role))))
-      throw new ApprovalRefused(
-        'role',
-        `${approver.id} has none of the roles that this request needs: ${rolesIn(open)}; see \`approvals.roles\``,
-      )
     this.#deciding.add(id)
     try {
       const at = this.#deps.now()
@@ -176,6 +171,34 @@ export class ApprovalDesk implements CallApprovals {
     }
   }
 
+  /** Why an approver cannot decide now; undefined: he can. */
+  decideRefusal(id: string, approver: Approver): ApprovalRefused | undefined {
+    return this.#refusal(this.#byId.get(id), approver)
+  }
+
+  /** Why somebody is not shown a request, whatever its state; undefined: it asks for a role of his, and is not his own. */
+  lookRefusal(id: string, approver: Approver): ApprovalRefused | undefined {
+    const stored = this.#byId.get(id)
+    if (stored === undefined) return UNKNOWN()
+    return isRequester(stored, approver) ? OWN() : this.#lacksRole(approver, stored.approvers)
+  }
+
+  #refusal(stored: StoredApproval | undefined, approver: Approver): ApprovalRefused | undefined {
+    if (stored === undefined) return UNKNOWN()
+    const { state } = this.#shown(stored)
+    if (state !== 'pending') return new ApprovalRefused('over', `this request is ${state} already`)
+    if (this.#deciding.has(stored.id))
+      return new ApprovalRefused('busy', 'somebody is deciding on this request now; look again')
+    return isRequester(stored, approver) ? OWN() : this.#lacksRole(approver, unmet(stored))
+  }
+
+  #lacksRole(approver: Approver, wanted: readonly (readonly string[])[]): ApprovalRefused | undefined {
+    const roles = this.#rolesOf(approver.id)
+    if (wanted.some((list) => list.some((role) => roles.includes(role)))) return undefined
+    const needed = `the roles that this request needs: ${rolesIn(wanted)}; see \`approvals.roles\``
+    return new ApprovalRefused('role', `${approver.id} has none of ${needed}`)
+  }
+
   parked(id: string, principal: Principal, server: string | undefined): ParkedCall | undefined {
     const stored = this.#byId.get(id)
     if (stored?.parked === undefined || isOver(this.#shown(stored))) return undefined
@@ -186,6 +209,10 @@ export class ApprovalDesk implements CallApprovals {
     return isJsonObject(parked) && parked['server'] === (server ?? null)
       ? (parked as unknown as ParkedCall)
       : undefined
+  }
+
+  link(id: string): string | undefined {
+    return this.#deps.link(id)
   }
 
   used(id: string): void {

@@ -103,6 +103,8 @@ export interface CallApprovals {
   parked(id: string, principal: Principal, server: string | undefined): ParkedCall | undefined
   /** Told of an approval whose call is about to be sent. */
   used(id: string): void
+  /** Where people decide in a browser; undefined: they cannot. */
+  link(id: string): string | undefined
 }
 
 /** Too many requests wait. */

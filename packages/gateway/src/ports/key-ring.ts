@@ -5,9 +5,17 @@
  * `consent`: tokens that servers act by in a person's name, sealed anew with each new key.
  * `idempotency`: answers of calls that may be repeated, for at most 24 hours.
  * `approval`: calls that wait for approval, for at most two hours.
+ * `approval-page`: sign-ins, sessions and clicks of approvers, in their browsers, for at most 15 minutes.
  */
 export type SealPurpose =
-  'session' | 'request-state' | 'task' | 'dpop-nonce' | 'consent' | 'idempotency' | 'approval'
+  | 'session'
+  | 'request-state'
+  | 'task'
+  | 'dpop-nonce'
+  | 'consent'
+  | 'idempotency'
+  | 'approval'
+  | 'approval-page'
 
 /**
  * Longest life of anything sealed, in milliseconds: a key opens what it sealed this long after a newer one took its place.

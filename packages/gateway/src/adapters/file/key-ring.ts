@@ -135,5 +135,6 @@ function subkeysOf(secret: Buffer): Record<SealPurpose, KeyObject> {
     consent: subkey('consent'),
     idempotency: subkey('idempotency'),
     approval: subkey('approval'),
+    'approval-page': subkey('approval-page'),
   }
 }

@@ -116,10 +116,11 @@ export function createApprovalCheck(options: ApprovalOptions) {
     const { approval } = await options.ask(call, { approval: question }, signal)
     return approval?.kind === 'result' && member(approval.result, 'action') === 'accept'
   }
-}
 
-function sentence({ id, approvers, endsAt }: CallApproval): string {
-  return `this call needs approval by ${rolesIn(approvers)} until ${new Date(endsAt).toISOString()} (request ${id})`
+  function sentence({ id, approvers, endsAt }: CallApproval): string {
+    const link = approvals?.link(id)
+    return `this call needs approval by ${rolesIn(approvers)}${link === undefined ? '' : ` at ${link}`} until ${new Date(endsAt).toISOString()} (request ${id})`
+  }
 }
 
 /** The call as its host wrote it: placeholders are put back when it runs, and not where it waits. */
