@@ -38,6 +38,21 @@ export const hostsAndServers = {
     behaviour:
       'servers brought by `install` may be read from, with --observe all of them while a rule records what it would deny; no rule that was there is touched',
   },
+  'cli.hosts-export': {
+    source: 'issue 6, files for managed hosts; SECURITY.md section 6, vendor allow list',
+    behaviour:
+      '`callgate hosts export` writes from the servers of the configuration the files by which an administrator lets Claude Code, VS Code and Cursor use the gate alone and none of the servers behind it: the same for the same configuration, with no secret in them, and over no file of somebody else',
+  },
+  'cli.hosts-check': {
+    source: 'issue 6, files for managed hosts',
+    behaviour:
+      '`callgate hosts export --check` exits 1 and names what differs when a written file no longer matches the configuration; what the administrator added beside the lists does not count',
+  },
+  'hosts.managed': {
+    source: 'issue 6, files for managed hosts',
+    behaviour:
+      'Claude Code under the written files has the tools of the gate and starts neither a server behind it nor any other, whatever its user configured',
+  },
   'bridge.param-headers': {
     source: 'MCP 2026-07-28, basic/transports/streamable-http, custom headers from tool parameters; SEP-2243',
     behaviour:

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,12 +11,13 @@ import type { Known } from '../packages/gateway/src/cli/host-profiles.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
 import { connectThrough } from './harness/clients.ts'
 import { Fixture, textTool } from './harness/fixtures.ts'
-import { ROOT, TestGate } from './harness/gate.ts'
+import { ROOT, TestGate, serverProgram } from './harness/gate.ts'
 import type { Said } from './harness/llm.ts'
 import { claudeCode } from './hosts/claude-code.ts'
 import { cline } from './hosts/cline.ts'
 import { continueCli } from './hosts/continue.ts'
 import { HOST_MODULES, isInstalled } from './hosts/host.ts'
+import { hasOwnMounts, managed } from './hosts/managed.ts'
 import { opening } from './hosts/opening.ts'
 import { installed, settle } from './hosts/settle.ts'
 import { assertAnswered, assertRecorded, gateOfBoth, story } from './hosts/story.ts'
@@ -292,3 +293,60 @@ test('Cline that gave up on a slow first start gets its tools from the second, w
   assert.ok(tools.includes(cline.toolName('fix__echo')), `${tools.join()} ${turn.stderr}`)
   assert.match(results[0]?.text ?? '', /hello/)
 })
+
+test('Claude Code under the files of `hosts export` has the tools of the gate alone, whatever its user configured', async (t) => {
+  verifies('hosts.managed')
+  if (!installed(t, claudeCode)) return
+  mkdirSync(join(folder, 'no-etc'), { recursive: true })
+  if (!hasOwnMounts(join(folder, 'no-etc')))
+    return t.skip('hosts.managed: this machine gives tests no mounts of their own')
+  const { gate: own, fixture, papers } = await gateOfBoth(t)
+  const files = exportedFor('claude-code', own)
+  const line = (JSON.parse(files['managed-mcp.json'] ?? '') as { mcpServers: { callgate: object } })
+    .mcpServers.callgate
+  const { deniedMcpServers } = JSON.parse(files['managed-settings.json'] ?? '') as {
+    deniedMcpServers: object[]
+  }
+  const program = serverProgram('filesystem')
+  const users = {
+    mine: line,
+    url: {
+      type: 'http',
+      url: `${own.url}/mcp`,
+      headers: { Authorization: `Bearer ${own.mint({ sid: 'by-url' })}` },
+    },
+    files: { type: 'stdio', command: 'node', args: [program, papers] },
+    fixture: { type: 'http', url: fixture.url },
+    // The same server by another command, which is on no list.
+    other: { type: 'stdio', command: process.execPath, args: [program, papers] },
+  }
+  /** Servers whose tools the model is offered, under some of the files. */
+  const offered = async (name: string, some: Readonly<Record<string, string>>): Promise<string[]> => {
+    const host = managed(claudeCode, join(folder, 'managed', name), 'claude-code', some)
+    const { home, llm } = await settle(t, homes, host, () => ({ text: 'that is all' }))
+    writeFileSync(join(home.folder, '.claude.json'), JSON.stringify({ mcpServers: users }))
+    const turn = await host.turn(home, 'say that this is all')
+    assert.equal(turn.code, 0, turn.stderr)
+    const { tools } = llm.asked.at(-1) ?? assert.fail('the model was never asked')
+    return [...new Set(tools.flatMap((tool) => /^mcp__(\w+?)__/.exec(tool)?.[1] ?? []))].sort()
+  }
+  assert.deepEqual(await offered('nothing', {}), ['files', 'fixture', 'mine', 'other', 'url'])
+  assert.deepEqual(
+    await offered('denied', { 'managed-settings.json': JSON.stringify({ deniedMcpServers }) }),
+    ['mine', 'other', 'url'],
+    'what is denied by command or address does not run',
+  )
+  const { 'managed-settings.json': settings = '' } = files
+  assert.deepEqual(await offered('listed', { 'managed-settings.json': settings }), ['mine', 'url'])
+  assert.deepEqual(await offered('all', files), ['callgate'])
+})
+
+/** What `callgate hosts export` writes for a host, by name. */
+function exportedFor(host: string, own: TestGate): Record<string, string> {
+  const out = join(folder, `exported-${host}`)
+  const env = { ...process.env, CALLGATE_STATE: own.state, CALLGATE_PORT: new URL(own.url).port }
+  const args = ['hosts', 'export', '--host', host, '--config', own.config, '--out', out]
+  const { status, stderr } = spawnSync(process.execPath, [BIN, ...args], { env, encoding: 'utf8' })
+  assert.equal(status, 0, stderr)
+  return Object.fromEntries(readdirSync(out).map((name) => [name, readFileSync(join(out, name), 'utf8')]))
+}

@@ -357,16 +357,16 @@ export const osGaps: Readonly<Record<Platform, readonly string[]>> = {
   linux: [
     'servers on stdio run as you, without a sandbox: what they read, write and reach by themselves is not judged',
     'every program that runs as you can read the state folder (mode 0700), and so mint tokens',
-    'nothing keeps a host from starting a server that its own configuration names',
+    'nothing keeps a host from starting a server that its own configuration names; files of an administrator do, for hosts that know them (`callgate hosts export`)',
   ],
   darwin: [
     'servers on stdio run as you, without a sandbox: what they read, write and reach by themselves is not judged',
     'every program that runs as you can read the state folder (mode 0700), and so mint tokens; the keys are not in the keychain',
-    'nothing keeps a host from starting a server that its own configuration names; policies of an administrator (MDM) do, for hosts that know them',
+    'nothing keeps a host from starting a server that its own configuration names; policies of an administrator (MDM) do, for hosts that know them (`callgate hosts export`)',
   ],
   win32: [
     'servers on stdio run as you, without a sandbox: what they read, write and reach by themselves is not judged',
     'file modes mean nothing here: the state folder, callgate.yaml and the backups are as private as the folder they lie in',
-    'nothing keeps a host from starting a server that its own configuration names; group policies do, for hosts that know them',
+    'nothing keeps a host from starting a server that its own configuration names; group policies do, for hosts that know them (`callgate hosts export`)',
   ],
 }

@@ -36,21 +36,29 @@ export function readGate(path: string, env: Env): GateFile {
   if (file.bytes === undefined) return { path, file, config: undefined }
   const { config, problems } = loadConfig(path, { env })
   if (config === undefined) throw new CommandFailed(problems.map(formatProblem).join('\n'))
-  if (!config.identity.issuers.some(({ dev }) => dev))
-    throw new CommandFailed(
-      `${path}: this gate has no development issuer, whose tokens \`callgate connect\` mints`,
-      {
-        fix: 'enter the URL of the gate in the host, which then logs in with your issuer; or give `install` a gate of your own with --gate',
-      },
-    )
-  if (config.identity.replay !== 'session')
-    throw new CommandFailed(
-      `${path}: \`identity.replay\` is \`${config.identity.replay}\`; \`callgate connect\` uses a token for more than one call`,
-      {
-        fix: 'set it to `session`, or give `install` a gate of your own with --gate',
-      },
-    )
+  const fault = connectFault(config)
+  if (fault !== undefined)
+    throw new CommandFailed(`${path}: ${fault.what}`, {
+      fix: `${fault.fix}, or give \`install\` a gate of your own with --gate`,
+    })
   return { path, file, config }
+}
+
+/** Why `callgate connect` on the machine of a gate cannot call it; undefined: it can. */
+export function connectFault({
+  identity,
+}: GatewayConfig): { readonly what: string; readonly fix: string } | undefined {
+  if (!identity.issuers.some(({ dev }) => dev))
+    return {
+      what: 'this gate has no development issuer, whose tokens `callgate connect` mints',
+      fix: 'let hosts enter by the URL of the gate, and so log in with your issuer',
+    }
+  if (identity.replay !== 'session')
+    return {
+      what: `\`identity.replay\` is \`${identity.replay}\`; \`callgate connect\` uses a token for more than one call`,
+      fix: 'set it to `session`',
+    }
+  return undefined
 }
 
 /** Id of a server of the gate that is the same as a given one. */

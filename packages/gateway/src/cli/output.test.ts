@@ -10,6 +10,10 @@ test('no text of a stranger moves a cursor or turns a line around, as text or as
     const json = safeJson({ [trick]: [trick] })
     assert.match(json, /^[\x20-\x7e]+$/)
     assert.deepEqual(JSON.parse(json), { [trick]: [trick] })
+    const indented = safeJson({ [trick]: [trick] }, 2)
+    assert.match(indented, /^[\x20-\x7e\n]+$/)
+    assert.equal(indented.split('\n').length, 5)
+    assert.deepEqual(JSON.parse(indented), { [trick]: [trick] })
   }
 })
 

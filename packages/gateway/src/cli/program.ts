@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { CommandFailed } from './output.ts'
+import { addHosts } from './program-hosts.ts'
 import { addKeys } from './program-keys.ts'
 import { CONFIG, JSON_FLAG, exit, listed } from './program-options.ts'
 import { addPeople } from './program-people.ts'
@@ -201,6 +202,8 @@ started (exit code 1). Answers have 5 seconds after the host closed its end.`,
     .option(...JSON_FLAG)
     .addHelpText('after', '\nExample: callgate install --host claude-code --observe')
     .action(async (options) => (await import('./install.ts')).install(world, options))
+
+  addHosts(program, world)
 
   addKeys(program, world)
 
