@@ -14,6 +14,9 @@ export const skipBrowser =
     ? 'needs `chromium-headless-shell` or `chromium`; on Debian `apt-get install chromium-headless-shell`'
     : false
 
+/** For the answer to one command, in milliseconds; the machine may be busy. */
+const ANSWER_MS = 30_000
+
 type Reply = Readonly<Record<string, unknown>>
 
 /** A headless Chromium with a profile of its own, steered over its pipe (Chrome DevTools Protocol), with real mouse clicks. */
@@ -33,14 +36,23 @@ export class Chromium {
     this.#process = spawn(
       PROGRAM ?? '',
       [...flags, '--remote-debugging-pipe', `--user-data-dir=${this.#profile}`, '--window-size=900,1100'],
-      { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true },
     )
     const [, , , , out] = this.#process.stdio
     ;(out as Readable).on('data', (chunk: Buffer) => this.#read(chunk.toString()))
   }
 
-  /** Opens the one tab. */
+  /** Opens the one tab. A browser that does not come up is ended: nobody else could. */
   async start(): Promise<this> {
+    try {
+      return await this.#openTab()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  async #openTab(): Promise<this> {
     const { targetId } = await this.#send('Target.createTarget', { url: 'about:blank' })
     const { sessionId } = await this.#send('Target.attachToTarget', { targetId, flatten: true })
     this.#session = String(sessionId)
@@ -105,9 +117,12 @@ export class Chromium {
   }
 
   async close(): Promise<void> {
+    const { pid, exitCode, signalCode, stdio } = this.#process
     const gone = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()))
-    this.#process.kill('SIGKILL')
-    await gone
+    // The whole group: the program may be a script, and what it started holds our pipes open for as long as it lives.
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+    if (exitCode === null && signalCode === null) await gone
+    for (const pipe of stdio) pipe?.destroy()
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 })
   }
 
@@ -129,7 +144,14 @@ export class Chromium {
     const session = this.#session === undefined ? {} : { sessionId: this.#session }
     const [, , , input] = this.#process.stdio
     ;(input as Writable).write(`${JSON.stringify({ id, method, params, ...session })}\0`)
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error(`no answer to ${method} within ${ANSWER_MS} ms`))
+      const timer = setTimeout(late, ANSWER_MS)
+      this.#waiting.set(id, {
+        resolve: (reply) => (clearTimeout(timer), resolve(reply)),
+        reject: (error) => (clearTimeout(timer), reject(error)),
+      })
+    })
   }
 
   #read(chunk: string): void {
