@@ -1,6 +1,17 @@
-import { hkdfSync, randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { hkdfSync, randomBytes, randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
+import { systemCode } from './evidence-errors.ts'
 
 const KEY_BYTES = 32
 
@@ -24,18 +35,29 @@ export function openMacKeys(path: string): (tenant: string) => Buffer {
 
 function openSecret(path: string): Buffer {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  try {
-    const file = openSync(path, 'wx', 0o600)
-    const secret = randomBytes(KEY_BYTES)
-    writeSync(file, `${secret.toString('base64')}\n`)
-    fsyncSync(file)
-    closeSync(file)
-    return secret
-  } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'EEXIST') throw error
-  }
+  if (!existsSync(path)) makeSecret(path)
   const secret = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')
   if (secret.length !== KEY_BYTES)
     throw new Error(`\`${path}\` does not hold a key of ${KEY_BYTES} bytes in base64`)
   return secret
+}
+
+/** Whole or not at all: of gates that start together one makes it, and none sees it half written. */
+function makeSecret(path: string): void {
+  const temporary = `${path}.${randomUUID()}.new`
+  const file = openSync(temporary, 'wx', 0o600)
+  try {
+    writeSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  try {
+    // link, unlike rename, does not replace a secret that another process just made.
+    linkSync(temporary, path)
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(temporary)
+  }
 }
