@@ -2,7 +2,7 @@ import type { ASTNode } from '@marcbachmann/cel-js'
 import { ConditionError, parseCondition } from './cel.ts'
 import { compileCall, type Scope } from './cel-calls.ts'
 import { binary, isKind, logical, negate, not, type OperatorRefused } from './cel-operators.ts'
-import { constantPart, priced, ORDINARY, type Part } from './cel-part.ts'
+import { constantPart, holding, ORDINARY, priced, type Part } from './cel-part.ts'
 import { isObject, kindOf, MAX_STEPS, type Frame, type Value } from './cel-runtime.ts'
 import {
   BOOL,
@@ -314,7 +314,7 @@ class Compiler {
     const type = listOf(first === undefined ? DYN : others.reduce(unify, first))
     const constants = parts.flatMap((part) => (part.constant === undefined ? [] : [part.constant]))
     if (constants.length === parts.length) return constantPart(type, constants)
-    return { type, run: (frame) => parts.map((part) => part.run(frame)), ...holding(parts) }
+    return { type, run: (frame) => parts.map((part) => part.run(frame)), ...whole(parts) }
   }
 
   #map(entries: readonly (readonly [ASTNode, ASTNode])[]): Part {
@@ -327,7 +327,14 @@ class Compiler {
     const type = objectOf(Object.fromEntries(members.map(([key, part]) => [key, part.type])))
     const run = (frame: Frame): Value =>
       Object.fromEntries(members.map(([key, part]) => [key, part.run(frame)]))
-    return { type, run, ...holding(members.map(([, part]) => part)) }
+    return {
+      type,
+      run,
+      ...whole(
+        members.map(([, part]) => part),
+        members.map(([key]) => key),
+      ),
+    }
   }
 
   #ternary([condition, yes, no]: readonly [ASTNode, ASTNode, ASTNode]): Part {
@@ -352,10 +359,10 @@ class Compiler {
   }
 }
 
-/** What a list or an object costs and holds that is made of these. */
-function holding(parts: readonly Part[]): Pick<Part, 'cost' | 'extra' | 'size'> {
-  const { size, ...steps } = priced(parts)
-  return { ...steps, size: { ...size, items: size.items + parts.length } }
+/** What a list or an object costs and holds that is made of parts. @param names of members */
+function whole(parts: readonly Part[], names: readonly string[] = []): Pick<Part, 'cost' | 'extra' | 'size'> {
+  const made = priced(parts)
+  return { ...made, size: holding(names, made.size, parts.length) }
 }
 
 function literal(node: ASTNode, value: unknown): Part {

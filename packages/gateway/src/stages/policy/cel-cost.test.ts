@@ -32,6 +32,7 @@ const texts = (loops: number) =>
     '"abc"',
     '(args.s + args.t)',
     'string(size(args.l))',
+    'string(timestamp(size(args.l)))',
     ...(loops > 0 ? ['i'] : []),
     ...(loops > 1 ? ['j', '(i + j)'] : []),
   )
@@ -41,7 +42,13 @@ const lists = (loops: number) =>
     'args.m',
     '["a", "bb", "ccc"]',
     '(args.l + args.m)',
-    ...(loops < 2 ? ['args.l.map(k, k + args.s)', 'args.m.filter(k, k != "a")'] : []),
+    ...(loops < 2
+      ? [
+          '{"aaaaaaaaaaaaaaaaaaaaaaaa": 1, "b": "c"}.map(k, k)',
+          'args.l.map(k, k + args.s)',
+          'args.m.filter(k, k != "a")',
+        ]
+      : []),
   )
 const condition = (loops: number): fc.Arbitrary<string> =>
   fc.oneof(

@@ -2,7 +2,7 @@ import { RE2JS } from 're2js'
 import { isObject, kindOf, type Frame, type Value } from './cel-runtime.ts'
 import { ORDINARY, type Part, type Size } from './cel-part.ts'
 import { CelTime, epochSeconds, readDuration, readTimestamp, timeOf, timeText } from './cel-time.ts'
-import { BOOL, DOUBLE, DURATION, INT, STRING, TIMESTAMP, typeName, type CelType } from './cel-type.ts'
+import { BOOL, DOUBLE, DURATION, INT, isTime, STRING, TIMESTAMP, typeName, type CelType } from './cel-type.ts'
 
 /** Steps of reading or telling a time: some 1 to 3 us. */
 export const TIME_STEPS = 40
@@ -25,7 +25,7 @@ const text = ['string'] as const
 const textTest = (test: (a: string, b: string) => boolean): CelFunction => ({
   takes: [text, text],
   returns: BOOL,
-  extra: (a, b) => searched(a, b),
+  extra: searched,
   call: (frame, a, b) => {
     if (typeof a !== 'string' || typeof b !== 'string')
       throw wrong(frame, typeof a === 'string' ? b : a, 'string')
@@ -61,6 +61,7 @@ export const FUNCTIONS: Readonly<Record<string, CelFunction>> = {
   string: {
     takes: [['int', 'double', 'string', 'bool', 'timestamp', 'duration']],
     returns: STRING,
+    extra: (of) => (of !== undefined && isTime(of.type) ? TIME_STEPS : 0),
     call: toText,
   },
   timestamp: {
@@ -180,7 +181,10 @@ function toDouble(frame: Frame, value: Value): Value {
 function toText(frame: Frame, value: Value): Value {
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  if (value instanceof CelTime) return timeText(value)
+  if (value instanceof CelTime) {
+    frame.spend(TIME_STEPS)
+    return timeText(value)
+  }
   throw wrong(frame, value, 'a scalar')
 }
 

@@ -9,6 +9,7 @@ import {
   DYN,
   INT,
   isNumeric,
+  isTime,
   STRING,
   typeName,
   unify,
@@ -249,10 +250,6 @@ function times(op: Arithmetic, left: Part, right: Part): Part | OperatorRefused 
     return time
   }
   return { type: { kind, nullable: false }, run, ...priced([left, right]) }
-}
-
-function isTime(type: CelType): boolean {
-  return type.kind === 'timestamp' || type.kind === 'duration'
 }
 
 function arithmeticType(a: CelType, b: CelType): CelType {

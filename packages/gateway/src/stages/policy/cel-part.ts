@@ -2,7 +2,7 @@ import { CelTime } from './cel-time.ts'
 import type { Frame, Value } from './cel-runtime.ts'
 import type { CelType } from './cel-type.ts'
 
-/** How much a value holds at most: UTF-16 units of text, and elements and members, at every depth. */
+/** How much a value holds at most: UTF-16 units of text, names of members included, and elements and members, at every depth. */
 export interface Size {
   readonly text: number
   readonly items: number
@@ -43,6 +43,11 @@ export function priced(parts: readonly Part[], own = 0): Pick<Part, 'cost' | 'ex
   }
 }
 
+/** The size of a list or an object by what is in it. @param names of members */
+export function holding(names: readonly string[], { text, items }: Size, count: number): Size {
+  return { text: names.reduce((sum, name) => sum + name.length, text), items: items + count }
+}
+
 function sizes(all: readonly Size[]): Size {
   return {
     text: all.reduce((sum, { text }) => sum + text, 0),
@@ -54,6 +59,6 @@ function sizeOf(value: Value): Size {
   if (typeof value === 'string') return { text: value.length, items: 0 }
   if (typeof value !== 'object' || value === null || value instanceof CelTime) return { text: 0, items: 0 }
   const within = Object.values<Value>(value)
-  const { text, items } = sizes(within.map(sizeOf))
-  return { text, items: items + within.length }
+  const names = Array.isArray(value) ? [] : Object.keys(value)
+  return holding(names, sizes(within.map(sizeOf)), within.length)
 }

@@ -75,7 +75,8 @@ export function timeText(time: CelTime): string {
 
 /** Seconds since 1970, cut off to the earlier whole second. */
 export function epochSeconds(time: CelTime): number {
-  return Math.floor(Temporal.Instant.fromEpochNanoseconds(time.nanos).epochMilliseconds / 1_000)
+  const whole = Number(time.nanos / SECOND)
+  return time.nanos % SECOND < 0n ? whole - 1 : whole
 }
 
 /** What a getter tells of a timestamp in a zone. */

@@ -56,6 +56,10 @@ export function isNumeric(type: CelType): boolean {
   return type.kind === 'int' || type.kind === 'double'
 }
 
+export function isTime(type: CelType): boolean {
+  return type.kind === 'timestamp' || type.kind === 'duration'
+}
+
 /** The type that holds values of both. */
 export function unify(a: CelType, b: CelType): CelType {
   const canBeNull = a.nullable || b.nullable
