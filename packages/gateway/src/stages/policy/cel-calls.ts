@@ -21,6 +21,9 @@ import { isWindowed, windowedFact, type WindowedFact } from './windowed-fact.ts'
 /** Deepest nesting of loops: a loop in a loop is the most that a rule needs and a decision can pay. */
 const MAX_LOOPS = 2
 
+/** Longest text of a number, a bool or a time, in UTF-16 units. */
+const MAX_SCALAR_TEXT = 32
+
 /** What a call needs of the compiler around it. */
 export interface Scope {
   /** Compiles a piece whose value is used. */
@@ -81,7 +84,10 @@ function apply(scope: Scope, fn: CelFunction, given: readonly ASTNode[]): Part {
   if (fn.folds === true && first?.constant !== undefined)
     return constantPart(fn.returns, folded(fn, first.constant, given[0]?.start ?? 0))
   const run = (frame: Frame): Value => fn.call(frame, first?.run(frame) ?? null, second?.run(frame) ?? null)
-  return { type: fn.returns, run, ...priced(parts, fn.extra?.(...parts) ?? 0) }
+  const price = priced(parts, fn.extra?.(...parts) ?? 0)
+  // A number and a time hold no text, and become some.
+  const text = fn.returns.kind === 'string' ? Math.max(price.size.text, MAX_SCALAR_TEXT) : price.size.text
+  return { type: fn.returns, run, ...price, size: { ...price.size, text } }
 }
 
 /** @throws ConditionError when the function refuses this literal */

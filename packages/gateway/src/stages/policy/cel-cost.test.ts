@@ -33,6 +33,7 @@ const texts = (loops: number) =>
     '(args.s + args.t)',
     'string(size(args.l))',
     'string(timestamp(size(args.l)))',
+    '(string(1234567890123456) + string(1234567890123456) + string(1234567890123456) + string(1234567890123456))',
     ...(loops > 0 ? ['i'] : []),
     ...(loops > 1 ? ['j', '(i + j)'] : []),
   )
