@@ -35,16 +35,26 @@ export async function authenticate(
     return {}
   }
   const secret = await revealSecret(server, auth.secret, readSecret, fresh)
-  switch (auth.method) {
-    case 'client_secret_basic': {
-      const pair = `${formEncoded(clientId)}:${formEncoded(secret)}`
-      return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
-    }
-    case 'client_secret_post':
-      form.set('client_id', clientId)
-      form.set('client_secret', secret)
-      return {}
+  return showSecret(auth.method, clientId, secret, form)
+}
+
+/**
+ * Adds a client's secret to the form or to the headers of a question to a token endpoint (RFC 6749 section 2.3.1).
+ * @returns headers to send beside
+ */
+export function showSecret(
+  method: 'client_secret_basic' | 'client_secret_post',
+  clientId: string,
+  secret: string,
+  form: URLSearchParams,
+): Readonly<Record<string, string>> {
+  if (method === 'client_secret_basic') {
+    const pair = `${formEncoded(clientId)}:${formEncoded(secret)}`
+    return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
   }
+  form.set('client_id', clientId)
+  form.set('client_secret', secret)
+  return {}
 }
 
 type KeyAuthentication = Extract<ClientAuthentication, { method: 'private_key_jwt' }>

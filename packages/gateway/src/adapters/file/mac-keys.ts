@@ -1,17 +1,7 @@
-import { hkdfSync, randomBytes, randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { hkdfSync, randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { systemCode } from './evidence-errors.ts'
+import { makeOnce } from './make-once.ts'
 
 const KEY_BYTES = 32
 
@@ -35,29 +25,9 @@ export function openMacKeys(path: string): (tenant: string) => Buffer {
 
 function openSecret(path: string): Buffer {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  if (!existsSync(path)) makeSecret(path)
+  if (!existsSync(path)) makeOnce(path, `${randomBytes(KEY_BYTES).toString('base64')}\n`)
   const secret = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')
   if (secret.length !== KEY_BYTES)
     throw new Error(`\`${path}\` does not hold a key of ${KEY_BYTES} bytes in base64`)
   return secret
-}
-
-/** Whole or not at all: of gates that start together one makes it, and none sees it half written. */
-function makeSecret(path: string): void {
-  const temporary = `${path}.${randomUUID()}.new`
-  const file = openSync(temporary, 'wx', 0o600)
-  try {
-    writeSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  try {
-    // link, unlike rename, does not replace a secret that another process just made.
-    linkSync(temporary, path)
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error
-  } finally {
-    unlinkSync(temporary)
-  }
 }

@@ -1,9 +1,10 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomUUID, sign } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { LocalSigner } from '../../ports/signer.ts'
 import { systemCode } from './evidence-errors.ts'
+import { makeOnce } from './make-once.ts'
 
 /**
  * Reads a signing key (`state/keys/*.key`, PKCS #8 PEM), or makes it at the first start: Ed25519, mode 0600.
@@ -17,29 +18,8 @@ export async function loadSigningKey(path: string): Promise<LocalSigner> {
     if (systemCode(error) !== 'ENOENT') throw error
   }
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const temporary = `${path}.${randomUUID()}.new`
   const { privateKey } = generateKeyPairSync('ed25519')
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.writeFile(privateKey.export({ type: 'pkcs8', format: 'pem' }))
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  try {
-    // link, unlike rename, does not replace a key that another process just made.
-    await link(temporary, path)
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error
-  } finally {
-    await unlink(temporary)
-  }
-  const directory = await open(dirname(path), 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  makeOnce(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
   return readSigningKey(path)
 }
 

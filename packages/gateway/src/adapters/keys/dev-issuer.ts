@@ -1,20 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomUUID, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject, stringMember } from '../../call/json.ts'
+import { systemCode } from '../file/evidence-errors.ts'
+import { makeOnce, writeBeside } from '../file/make-once.ts'
 
 /** `iss` of tokens that the dev issuer mints. */
 export const DEV_ISSUER = 'urn:callgate:dev-issuer'
@@ -71,7 +61,7 @@ export function openDevIssuer(stateDir: string, now: () => number = Date.now): D
   const jwksFile = join(folder, 'dev-issuer.jwks.json')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   chmodSync(folder, 0o700)
-  const text = readIfThere(keyFile) ?? makeKey(folder, keyFile)
+  const text = readIfThere(keyFile) ?? makeKey(keyFile)
   const mode = statSync(keyFile).mode & 0o777
   if ((mode & 0o077) !== 0) {
     throw new Error(
@@ -117,17 +107,9 @@ export function openDevIssuer(stateDir: string, now: () => number = Date.now): D
   }
 }
 
-/** Makes the key under another name and links it: whoever reads the name finds a whole key, and never one that changes. */
-function makeKey(folder: string, keyFile: string): string {
+function makeKey(keyFile: string): string {
   const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  const made = writeBeside(folder, `${JSON.stringify(jwk)}\n`)
-  try {
-    linkSync(made, keyFile)
-  } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
-  } finally {
-    rmSync(made)
-  }
+  makeOnce(keyFile, `${JSON.stringify(jwk)}\n`)
   return readFileSync(keyFile, 'utf8')
 }
 
@@ -155,30 +137,13 @@ function readKey(text: string, path: string): { key: KeyObject; kid: string; x: 
   return { key, x, kid: hash('sha256', JSON.stringify({ crv: 'Ed25519', kty: 'OKP', x }), 'base64url') }
 }
 
-/** A durable file of mode 0600 with a name of its own, to be linked or renamed into place. */
-function writeBeside(folder: string, text: string): string {
-  const path = join(folder, `.${randomUUID()}`)
-  const file = openSync(path, 'wx', 0o600)
-  try {
-    writeSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  return path
-}
-
 function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
+    if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }
 
 function encode(value: object): string {

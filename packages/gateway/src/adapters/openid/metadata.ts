@@ -11,7 +11,7 @@ export interface ProviderMetadata {
   readonly userInfo: URL | undefined
   readonly jwks: URL
   /** How the gate shows its secret at the token endpoint; `client_secret_basic` is the default of the standard. */
-  readonly secretIn: 'basic' | 'post'
+  readonly secretIn: 'client_secret_basic' | 'client_secret_post'
   /** Whether each answer names its issuer (RFC 9207). */
   readonly saysIssuer: boolean
 }
@@ -61,7 +61,7 @@ export function readMetadata(issuer: string, { status, body }: SecretAnswer): Pr
     token: required('token_endpoint'),
     userInfo: optional('userinfo_endpoint'),
     jwks: required('jwks_uri'),
-    secretIn: onlyPost ? 'post' : 'basic',
+    secretIn: onlyPost ? 'client_secret_post' : 'client_secret_basic',
     saysIssuer: member(body, 'authorization_response_iss_parameter_supported') === true,
   }
 }

@@ -3,6 +3,7 @@ import { type JsonObject, isJsonObject, stringMember } from '../../call/json.ts'
 import type { VerificationKey } from '../../ports/key-source.ts'
 import type { Secret, SecretUnavailable } from '../../ports/secrets.ts'
 import { type SignInProvider, SignInFailed } from '../../ports/sign-in.ts'
+import { showSecret } from '../credentials/client.ts'
 import { type RunningKeySource, createKeySource } from '../keys/key-source.ts'
 import { type SecretAnswer, type SecretAsk, SecretHttp } from '../secrets/http.ts'
 import { type ProviderMetadata, metadataUrl, readMetadata } from './metadata.ts'
@@ -80,19 +81,13 @@ export function createOpenIdProvider(options: OpenIdOptions): SignInProvider {
 
   async function redeemed(form: URLSearchParams, fresh: boolean): Promise<SecretAnswer> {
     const { token, secretIn } = await metadata()
-    const headers: Record<string, string> = { ...FORM }
     const sent = new URLSearchParams(form)
+    const proof =
+      clientSecret === undefined
+        ? {}
+        : showSecret(secretIn, clientId, await revealed(clientSecret, fresh), sent)
     if (clientSecret === undefined) sent.set('client_id', clientId)
-    else {
-      const secret = await revealed(clientSecret, fresh)
-      if (secretIn === 'post') {
-        sent.set('client_id', clientId)
-        sent.set('client_secret', secret)
-      } else {
-        const pair = `${formEncoded(clientId)}:${formEncoded(secret)}`
-        headers['authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`
-      }
-    }
+    const headers = { ...FORM, ...proof }
     return ask({ url: token, method: 'POST', headers, body: sent.toString() }, `tokens of ${issuer}`)
   }
 
@@ -196,6 +191,3 @@ async function revealed(secret: NonNullable<OpenIdOptions['clientSecret']>, fres
 
 /** 256 bits that nobody guesses. */
 const secretText = (): string => randomBytes(32).toString('base64url')
-
-/** One value in application/x-www-form-urlencoded (RFC 6749 section 2.3.1). */
-const formEncoded = (value: string): string => new URLSearchParams({ '': value }).toString().slice(1)
