@@ -161,7 +161,7 @@ export const plays = {
   'identity.caller-assertion': {
     source: 'issue 4, upstream credentials; OWASP API1:2023',
     behaviour:
-      'a server that is told of its callers gets a signed one-minute assertion of caller, tool and argument bytes, and samples in two languages refuse every change of it',
+      'a server that is told of its callers gets a signed one-minute assertion of caller, tool and argument bytes, and packages/guard and a sample in Python refuse every change of it',
   },
   'identity.exchange-per-principal': {
     source: 'RFC 8693',

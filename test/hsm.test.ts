@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type JSONWebKeySet, createLocalJWKSet } from 'jose'
 import { edwardsPoint } from '../packages/gateway/src/adapters/secrets/pkcs11-objects.ts'
 import {
   TestTokenEndpoint,
@@ -15,7 +14,7 @@ import {
 } from '../packages/gateway/src/adapters/credentials/testing/token-endpoint.ts'
 import { skip, token } from '../packages/gateway/src/adapters/secrets/testing/soft-hsm.ts'
 import { verifies } from '../packages/gateway/src/testing/verifies.ts'
-import { createCallerVerifier } from '../examples/verify-caller/verify-caller.ts'
+import { createGuard, type JwkSet } from '@callgate/guard'
 import { Fixture, textTool } from './harness/fixtures.ts'
 import { BIN, TestGate } from './harness/gate.ts'
 import { oneTool } from './harness/one-tool.ts'
@@ -348,22 +347,20 @@ test(
       },
       t,
     )
-    const keys = JSON.parse(
-      readFileSync(join(gate.state, 'keys', 'assertion.jwks.json'), 'utf8'),
-    ) as JSONWebKeySet
-    const known = { issuer: 'urn:callgate', server: 'crm', keys: createLocalJWKSet(keys) }
-    const verifyCaller = createCallerVerifier(known)
+    const keys = JSON.parse(readFileSync(join(gate.state, 'keys', 'assertion.jwks.json'), 'utf8')) as JwkSet
+    const known = { issuer: 'urn:callgate', server: 'crm', keys }
+    const guard = createGuard(known)
     const people = ['ada', 'bob', 'cleo', 'dan']
     const call = (server: string, subject: string) =>
       gate.call(`${server}__shown`, { order: 17 }, { token: gate.mint({ subject, sid: subject }) })
     for (const { isError, text } of await Promise.all(people.map((name) => call('crm', name))))
       assert.ok(!isError, text)
     const named = await Promise.all(
-      calls.map(async (body) => (await verifyCaller(Buffer.from(body))).subject),
+      calls.map(async (body) => (await guard.admit(Buffer.from(body))).caller?.subject ?? ''),
     )
     assert.deepEqual(named.toSorted(), people)
     await assert.rejects(
-      createCallerVerifier(known)(Buffer.from((calls[0] ?? '').replace('"order":17', '"order":18'))),
+      createGuard(known).admit(Buffer.from((calls[0] ?? '').replace('"order":17', '"order":18'))),
       /other arguments/,
     )
     const before = calls.length
