@@ -36,6 +36,17 @@ const files = globSync(everywhere, { exclude: ['**/node_modules/**'] }).filter(
 )
 if (files.length === 0) failures.push('no test file matches')
 
+/** Longest silence of a run, in milliseconds: nothing passed, failed or began. Each test ends within 180 s. */
+const SILENCE_MS = 300_000
+// A file whose tests are over but whose process lives on is held by no time-out of a test.
+const silent = new AbortController()
+const silence = setTimeout(() => {
+  failures.push(
+    `nothing happened for ${SILENCE_MS / 1_000} s: something that a test started holds its process`,
+  )
+  silent.abort()
+}, SILENCE_MS)
+
 let passed = 0
 let failed = 0
 let skipped = 0
@@ -44,9 +55,11 @@ const stream = run({
   concurrency: 2,
   // A test that hangs must end as a failure, not as a lost run.
   timeout: 180_000,
+  signal: silent.signal,
   coverage: only.length === 0,
   coverageExcludeGlobs: ['**/*.test.ts', '**/testing/**', 'test/**', 'examples/**', 'scripts/**'],
 })
+stream.on('data', () => silence.refresh())
 stream.on('test:pass', ({ details, skip }) => {
   if (details.type === 'suite') return
   if (skip === undefined) passed++
@@ -57,6 +70,7 @@ stream.on('test:fail', ({ details }) => {
 })
 stream.compose(spec).pipe(process.stdout)
 stream.on('end', () => {
+  clearTimeout(silence)
   // A run that tested nothing has shown nothing.
   if (passed === 0) failures.push('no test passed')
   for (const failure of failures) console.log(`FAILED: ${failure}`)

@@ -297,6 +297,7 @@ test('Cline that gave up on a slow first start gets its tools from the second, w
 test('Claude Code under the files of `hosts export` has the tools of the gate alone, whatever its user configured', async (t) => {
   verifies('hosts.managed')
   if (!installed(t, claudeCode)) return
+  // Its files belong into /etc, which a test may only put its own over in a mount namespace.
   mkdirSync(join(folder, 'no-etc'), { recursive: true })
   if (!hasOwnMounts(join(folder, 'no-etc')))
     return t.skip('hosts.managed: this machine gives tests no mounts of their own')

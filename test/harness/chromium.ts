@@ -11,7 +11,7 @@ const PROGRAM = ['chromium-headless-shell', 'chromium'].find(
 /** Why tests in a real browser are skipped; false: they are not. */
 export const skipBrowser =
   PROGRAM === undefined
-    ? 'needs `chromium-headless-shell` or `chromium`; on Debian `apt-get install chromium-headless-shell`'
+    ? 'play3.approval.page: needs `chromium-headless-shell` or `chromium`; on Debian `apt-get install chromium-headless-shell`'
     : false
 
 /** For the answer to one command, in milliseconds; the machine may be busy. */

@@ -120,7 +120,7 @@ export function registryUrl(text: string): string {
   )
 }
 
-/** Hosts fill in `${...}`, Cursor reads `*` as anything and knows no quotes: such a word would not mean itself. */
+/** Hosts fill in `${...}`; for Cursor `*` is a wildcard, and it knows no quotes: such a word would not mean itself. */
 function checkWord(word: string): void {
   if (!word.includes('${') && !word.includes('*') && !/[\p{Cc}\p{Cf}]/u.test(word)) return
   throw new CommandFailed(

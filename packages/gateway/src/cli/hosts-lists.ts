@@ -69,7 +69,7 @@ function deniedUrls(
     throw new CommandFailed(`\`servers.${id}.url\` is an address of the gate itself`, {
       fix: 'correct it, or `listener.publicUrl`: hosts cannot be kept from the one and sent to the other',
     })
-  // Everything below the root is the gate as well, and a `*` would be read as anything.
+  // Everything below the root is the gate as well, and a `*` in a path would match more than that path.
   if (pathname === '/' || search !== '' || url.includes('*') || shownUrl(url) !== url)
     return {
       denied: [],
