@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -432,4 +432,17 @@ test('a provider that is not the one that was configured, or not there, signs no
   const said = JSON.stringify(await gate.records())
   assert.match(said, /approval\.problem/)
   assert.match(said, /name another issuer; write it exactly as the provider names itself/)
+})
+
+test('a page whose port is taken stops the start with what to change, and leaves nothing listening', async (t) => {
+  verifies('play3.approval.page')
+  const { gate, own, port } = await startPage(t)
+  const state = join(own, 'second')
+  const env = { ...process.env, CALLGATE_STATE: state, CALLGATE_PORT: '' }
+  const args = [BIN, 'start', '--config', gate.config]
+  const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 30_000 })
+  assert.equal(status, 1, stderr)
+  assert.ok(stderr.includes(`port \`${port}\` on \`127.0.0.1\` is taken`), stderr)
+  assert.match(stderr, /fix: .*`approvals\.page\.listen\.port`/)
+  assert.equal(existsSync(join(state, 'control.sock')), false)
 })

@@ -6,8 +6,6 @@ import { Refusal } from './call/refusal.ts'
 import { CommandFailed } from './cli/output.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { Enrolments } from './control/enrolments.ts'
-import { type ControlVerb, createControlServer } from './control/server.ts'
-import { type ControlListener, listenPrivately } from './control/socket.ts'
 import type { InFlight } from './pipeline/in-flight.ts'
 import type { Listeners } from './pipeline/listeners.ts'
 import { ENROLLED_ISSUER } from './ports/enrolments.ts'
@@ -55,22 +53,5 @@ export function withEnrolled(keys: KeySource, enrolments: Enrolments | undefined
   return {
     key: (issuer, kid) => of(issuer).key(issuer, kid),
     generation: (issuer) => of(issuer).generation(issuer),
-  }
-}
-
-/** Opens the control API of a gate; without verbs there is none. */
-export async function openControl(
-  state: string,
-  verbs: readonly ControlVerb[],
-  onFault: (problem: string) => void,
-): Promise<ControlListener | undefined> {
-  if (verbs.length === 0) return undefined
-  const server = createControlServer(verbs, (error) =>
-    onFault(error instanceof Error ? error.message : String(error)),
-  )
-  try {
-    return await listenPrivately(server, state)
-  } catch (error) {
-    throw new CommandFailed(error instanceof Error ? error.message : String(error), { cause: error })
   }
 }

@@ -23,15 +23,13 @@ import { openOwnCredentials } from './compose-credentials.ts'
 import { openDetector, openDlp } from './compose-dlp.ts'
 import { openScan } from './compose-scan.ts'
 import { openEgress } from './compose-egress.ts'
-import { openControl, openEnrolments, withEnrolled } from './compose-enrolment.ts'
+import { openEnrolments, withEnrolled } from './compose-enrolment.ts'
 import { openExpiryWatch } from './compose-expiry.ts'
 import { openIdempotency } from './compose-idempotency.ts'
+import { openIdentity } from './compose-identity.ts'
+import { openOperatorSide } from './compose-operators.ts'
 import { declaredTo, rootsOf, upstreamServers } from './compose-servers.ts'
 import { openEvidenceKey } from './compose-signers.ts'
-import { approvalVerbs } from './control/approval-verbs.ts'
-import { consentVerbs } from './control/consent-verbs.ts'
-import { enrolmentVerbs } from './control/enrolment-verbs.ts'
-import { endOfDay } from './config/check.ts'
 import { classifier } from './config/classify.ts'
 import type { GatewayConfig } from './config/declaration.ts'
 import { formatProblem } from './config/problem.ts'
@@ -51,7 +49,6 @@ import { askHost } from './stages/forward/ask-host.ts'
 import { createForwardStage } from './stages/forward/forward.ts'
 import { createRequestStates } from './stages/forward/request-state.ts'
 import { createTaskIds } from './stages/forward/task-ids.ts'
-import { createIdentity } from './stages/identity/identity.ts'
 import { createNonces } from './stages/identity/nonces.ts'
 import { createOwnershipStage } from './stages/ownership/ownership.ts'
 import { createPolicy } from './stages/policy/policy.ts'
@@ -65,7 +62,6 @@ import { ServerCatalog } from './supply/catalog.ts'
 import { Discovery } from './supply/discovery.ts'
 import { publisherOf } from './supply/publisher.ts'
 import type { CatalogServer, PinnedTool } from './ports/catalog.ts'
-import { openApprovalPage } from './compose-page.ts'
 import { openApprovalDesk, shownArguments } from './compose-approvals.ts'
 import { openTickets, stepUpClaims } from './compose-tickets.ts'
 import { openOwnership } from './compose-ownership.ts'
@@ -169,7 +165,8 @@ async function compose(
     },
   })
   const enrolments = await openEnrolments(config, { record, now, ends: () => ({ inFlight, listeners }) })
-  const identity = createIdentity(
+  const identity = openIdentity(
+    config,
     {
       keys: withEnrolled(keys, enrolments),
       replay,
@@ -178,19 +175,6 @@ async function compose(
       ...(config.identity.dpopNonce ? { nonces: createNonces(keyRing) } : {}),
     },
     {
-      issuers: config.identity.issuers.map(({ issuer, tenantClaim, claims, exception }) => ({
-        issuer,
-        ...(tenantClaim === undefined ? {} : { tenantClaim }),
-        ...(claims === undefined ? {} : { claims }),
-        ...(exception === undefined ? {} : { exception: { ...exception, until: endOfDay(exception.until) } }),
-      })),
-      algorithms: config.identity.algorithms,
-      actors: config.identity.actors,
-      replay: config.identity.replay,
-      messageSignatures: config.identity.messageSignatures,
-      certificates: config.identity.certificates,
-      clients: config.identity.clients,
-      purposes: config.identity.purposes,
       onReplayed: ({ actor, tenant, token }, what) =>
         sayOnce('identity.replayed', `${what} ${token.jtiHash} of ${actor.id} in ${tenant} was used before`),
       onRevoked: ({ token: { jtiHash } }) => {
@@ -198,10 +182,6 @@ async function compose(
         listeners.endOf(fits)
         inFlight.abortOf(fits, new Refusal('CG_IDENTITY_REVOKED', { internal: 'its token was revoked' }))
       },
-      clockSkewS: config.identity.clockSkewS,
-      maxTokenLifeS: config.identity.maxTokenLifeS,
-      missesPerS: config.identity.missesPerPeer.perSecond,
-      missBurst: config.identity.missesPerPeer.burst,
     },
   )
 
@@ -410,34 +390,22 @@ async function compose(
     now,
   })
   const { server, url, publicUrl } = host
-  const verbs = [
-    ...(enrolments === undefined ? [] : enrolmentVerbs(enrolments, publicUrl)),
-    ...(consents === undefined ? [] : consentVerbs(consents)),
-    ...(desk === undefined ? [] : approvalVerbs(desk)),
-  ]
-  const control = await openControl(state, verbs, (problem) => note('control.failed', { problem })).catch(
-    (error: unknown) => {
-      // What listens already would keep the process alive, with a gate that did not start.
-      server.close()
-      throw error
-    },
-  )
-  const page =
-    desk === undefined
-      ? undefined
-      : await openApprovalPage(config.approvals?.page, {
-          desk,
-          keyRing,
-          readSecret: own.readSecret,
-          note,
-          onProblem: (problem) => sayOnce('approval.problem', problem),
-          ends,
-          now,
-        }).catch(async (error: unknown) => {
-          server.close()
-          await control?.close()
-          throw error
-        })
+  const operators = await openOperatorSide(config, {
+    publicUrl,
+    enrolments,
+    consents,
+    desk,
+    keyRing,
+    readSecret: own.readSecret,
+    note,
+    onProblem: (problem) => sayOnce('approval.problem', problem),
+    ends,
+    now,
+  }).catch((error: unknown) => {
+    // What listens already would keep the process alive, with a gate that did not start.
+    server.close()
+    throw error
+  })
   note('gate.started', {
     version,
     node: process.version,
@@ -478,8 +446,7 @@ async function compose(
       listeners.close()
       discovery.stop()
       server.close()
-      await control?.close()
-      await page?.close()
+      await operators.close()
       // Behind a gate without a port nobody is left who could be answered.
       await inFlightAtMost(enclosed === undefined ? DRAIN_MS : 0)
       inFlight.abortAll(new Refusal('CG_WIRE_DRAINING', { internal: 'the gate stopped' }))
