@@ -4,7 +4,8 @@ import type { GatewayConfig } from '../config/declaration.ts'
 import type { ControlAnswer } from '../control/server.ts'
 import { rolesIn } from '../ports/call-approvals.ts'
 import { askControlOf } from './control.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 type Asking = { readonly state?: string; readonly json?: boolean }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isLoopbackHost } from '../net/range.ts'
 import type { GateCredential } from '../ports/gate-credential.ts'
-import { CommandFailed, safeText } from './output.ts'
+import { CommandFailed } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 /** What `callgate connect URL` needs of adapters/gate; main hands it in. */

@@ -6,7 +6,8 @@ import { askControlOf } from './control.ts'
 import { LOCAL, renewedToken } from './connect.ts'
 import { endpointOf, folderOf, readAuthorities } from './connect-remote.ts'
 import { readRunFile, requireConfig, stateFolder } from './locate.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { GateTarget, World } from './world.ts'
 
 export interface ConsentOptions {

@@ -4,7 +4,8 @@ import { loadConfig } from '../config/load.ts'
 import { askControl } from '../control/client.ts'
 import type { ControlAnswer } from '../control/server.ts'
 import { readRunFile, stateFolder } from './locate.ts'
-import { CommandFailed, safeText } from './output.ts'
+import { CommandFailed } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 /** Whose control API is asked. */

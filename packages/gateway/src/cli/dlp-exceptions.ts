@@ -4,7 +4,7 @@ import type { GatewayConfig } from '../config/declaration.ts'
 import type { Problem } from '../config/problem.ts'
 import { dataClassOf } from '../text/data-class.ts'
 import { globMatcher } from '../text/glob.ts'
-import { safeText } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 
 /** Days until an exception that is proposed ends: long enough to mend what is found wrongly, and no longer. */
 const PROPOSED_DAYS = 30

@@ -4,7 +4,8 @@ import { LOCAL_CHECKS } from './doctor-local.ts'
 import { REMOTE_CHECKS } from './doctor-remote.ts'
 import type { Check, Finding, Patient } from './doctor-finding.ts'
 import { configPath, stateFolder } from './locate.ts'
-import { print, printJson, safeText } from './output.ts'
+import { print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 /** Longest time for all of one group, in milliseconds: each look of its own is bounded by 5 s. */

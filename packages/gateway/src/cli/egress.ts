@@ -6,7 +6,8 @@ import { findUrls } from '../net/find-urls.ts'
 import { namesOf } from '../net/names.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import { configPath, requireConfig } from './locate.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 export interface EgressCheckOptions {

@@ -2,7 +2,8 @@ import { type JsonObject, isJsonObject, member, stringMember } from '../call/jso
 import type { ControlAnswer } from '../control/server.ts'
 import type { GatewayConfig } from '../config/declaration.ts'
 import { askControlOf } from './control.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 export interface EnrolOptions {

@@ -7,7 +7,8 @@ import { type Way, managedGate, programPath, registryUrl } from './hosts-gate.ts
 import { serverLists } from './hosts-lists.ts'
 import { type FileText, readText, replaceFile } from './install-files.ts'
 import { configPath, requireConfig } from './locate.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 export interface HostsExportOptions {

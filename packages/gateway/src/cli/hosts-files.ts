@@ -1,7 +1,7 @@
 import { GATE_ENTRY } from './host-profiles.ts'
 import type { ManagedGate } from './hosts-gate.ts'
 import type { ServerLists } from './hosts-lists.ts'
-import { safeJson } from './output.ts'
+import { safeJson } from '../text/safe-text.ts'
 
 /** Hosts that document how an administrator says which servers they may use. */
 export const managedHosts = ['claude-code', 'vscode', 'cursor'] as const

@@ -3,7 +3,8 @@ import type { GatewayConfig } from '../config/declaration.ts'
 import { isServerUrl } from '../config/forms.ts'
 import { isLoopbackHost } from '../net/range.ts'
 import { connectFault } from './install-gate.ts'
-import { CommandFailed, safeText } from './output.ts'
+import { CommandFailed } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 
 /** How a managed host enters the gate: by the stdio line `callgate connect`, or by the URL of the gate. */
 export type Way = 'connect' | 'http'

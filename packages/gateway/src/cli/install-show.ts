@@ -5,7 +5,7 @@ import { maskJson } from './install-json-document.ts'
 import { textOf, type FileChange, type InstallPlan } from './install-plan.ts'
 import { shownUrl, shownWord } from './install-server.ts'
 import { maskYaml } from './install-yaml.ts'
-import { safeText } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 
 /** A change as it may be shown: nothing in it but what `install` itself reads and writes, and no secret. */
 export interface ShownChange {

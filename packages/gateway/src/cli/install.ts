@@ -9,7 +9,8 @@ import { filesOf, isHere, planInstall, type InstallPlan, type Machine } from './
 import { gateChanges, hostDiff, planLines, type ShownChange } from './install-show.ts'
 import { planUndo, undo, type UndoPlan } from './install-undo.ts'
 import { configPath } from './locate.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 export interface InstallOptions {

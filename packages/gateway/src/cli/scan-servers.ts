@@ -6,7 +6,8 @@ import type { GatewayConfig } from '../config/declaration.ts'
 import type { Waiting } from '../ports/pin-store.ts'
 import { scanText } from '../text/scan.ts'
 import { configPath, requireConfig } from './locate.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 export interface ScanServersOptions {

@@ -5,7 +5,8 @@ import type { Finding, Surface } from '../text/finding.ts'
 import { scoreInjection } from '../text/injection/index.ts'
 import { scanText } from '../text/scan.ts'
 import { configPath, requireConfig } from './locate.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import type { World } from './world.ts'
 
 export interface ScanOptions {

@@ -1,5 +1,5 @@
 import type { EvidenceRecord } from '@callgate/evidence'
-import { safeText } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 
 type CallRecord = Extract<EvidenceRecord, { kind: 'intent' | 'outcome' }>
 

@@ -1,7 +1,8 @@
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { ServerPins, Waiting } from '../ports/pin-store.ts'
-import { CommandFailed, print, printJson, safeText } from './output.ts'
+import { CommandFailed, print, printJson } from './output.ts'
+import { safeText } from '../text/safe-text.ts'
 import { stateFolder } from './locate.ts'
 import type { World } from './world.ts'
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { ToolClass } from '../call/call.ts'
-import { safeText } from '../cli/output.ts'
+import { safeText } from '../text/safe-text.ts'
 import { type CallApproval, rolesIn } from '../ports/call-approvals.ts'
 
 /** What the page of a request shows beside it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { safeJson, safeText } from './output.ts'
+import { safeJson, safeText } from './safe-text.ts'
 
 const tricks = ['\u{1b}[2J', '\u{9b}2J', '\u{202e}', '\u{2028}', '\u{7f}', '\u{e0041}', 'a\nb']
 
